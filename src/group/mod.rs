@@ -1,0 +1,173 @@
+//! A request group: a private pair of ends on the shared workers.
+
+mod receive;
+mod submit;
+
+pub use receive::{Output, Receiver};
+pub use submit::{SharedSubmitter, SubmitEnd, Submitter};
+
+use crate::error::{
+    RecvError, RecvTimeoutError, SubmitError, SubmitTimeoutError, TryRecvError, TrySubmitError,
+};
+use crate::shared::Shared;
+use crate::stage::StateMachine;
+use crate::stats::GroupStats;
+use crate::sync::{Arc, Ordering};
+use crate::window::Order;
+use std::time::{Duration, Instant};
+
+/// A stream of requests in and of results out, for one thread; [`split`](Self::split) makes two
+/// handles of it for two threads.
+///
+/// At most `window` requests are in flight. Dropping the group leaves what is in flight to run to
+/// its end; the results are thrown away, and the group can then be opened anew.
+#[derive(Debug)]
+pub struct RequestGroup<M: StateMachine> {
+    submitter: Submitter<M>,
+    receiver: Receiver<M>,
+}
+
+impl<M: StateMachine> RequestGroup<M> {
+    /// The ends of a group that was just opened with this index.
+    pub(crate) fn new(shared: &Arc<Shared<M>>, index: u32) -> Self {
+        Self {
+            submitter: SubmitEnd::new(Arc::clone(shared), index),
+            receiver: Receiver::new(Arc::clone(shared), index),
+        }
+    }
+
+    /// The two ends, for two threads.
+    pub fn split(self) -> (Submitter<M>, Receiver<M>) {
+        (self.submitter, self.receiver)
+    }
+
+    /// The submit end.
+    pub fn submitter(&mut self) -> &mut Submitter<M> {
+        &mut self.submitter
+    }
+
+    /// The receive end.
+    pub fn receiver(&mut self) -> &mut Receiver<M> {
+        &mut self.receiver
+    }
+
+    /// Index of the group in its pipeline.
+    pub fn index(&self) -> usize {
+        self.receiver.index()
+    }
+
+    /// The order of its outputs.
+    pub fn order(&self) -> Order {
+        self.receiver.order()
+    }
+
+    /// Requests submitted and not yet received.
+    pub fn in_flight(&self) -> usize {
+        self.receiver.in_flight()
+    }
+
+    /// See [`SubmitEnd::try_submit`].
+    #[inline]
+    pub fn try_submit(&mut self, value: M::Data) -> Result<u64, TrySubmitError<M::Data>> {
+        self.submitter.try_submit(value)
+    }
+
+    /// See [`SubmitEnd::submit`]. While it waits for a free slot nobody receives, so a full window
+    /// must not be waited for with this handle: use [`try_submit`](Self::try_submit), or
+    /// [`split`](Self::split).
+    #[inline]
+    pub fn submit(&mut self, value: M::Data) -> Result<u64, SubmitError<M::Data>> {
+        self.submitter.submit(value)
+    }
+
+    /// See [`SubmitEnd::submit_timeout`].
+    pub fn submit_timeout(
+        &mut self,
+        value: M::Data,
+        timeout: Duration,
+    ) -> Result<u64, SubmitTimeoutError<M::Data>> {
+        self.submitter.submit_timeout(value, timeout)
+    }
+
+    /// See [`SubmitEnd::try_submit_with`].
+    #[inline]
+    pub fn try_submit_with<F>(&mut self, fill: F) -> Result<u64, TrySubmitError<F>>
+    where
+        F: FnOnce(&mut M::Data),
+    {
+        self.submitter.try_submit_with(fill)
+    }
+
+    /// See [`SubmitEnd::submit_with`], and [`submit`](Self::submit) on waiting.
+    #[inline]
+    pub fn submit_with<F>(&mut self, fill: F) -> Result<u64, SubmitError<F>>
+    where
+        F: FnOnce(&mut M::Data),
+    {
+        self.submitter.submit_with(fill)
+    }
+
+    /// See [`SubmitEnd::submit_batch`].
+    #[inline]
+    pub fn submit_batch(&mut self, values: &mut impl Iterator<Item = M::Data>) -> usize {
+        self.submitter.submit_batch(values)
+    }
+
+    /// See [`SubmitEnd::set_deadline`].
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.submitter.set_deadline(deadline);
+    }
+
+    /// See [`Receiver::try_recv`].
+    #[inline]
+    pub fn try_recv(&mut self) -> Result<Output<'_, M>, TryRecvError> {
+        self.receiver.try_recv()
+    }
+
+    /// See [`Receiver::recv`].
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::NothingInFlight`] where [`Receiver::recv`] would wait for ever.
+    #[inline]
+    pub fn recv(&mut self) -> Result<Output<'_, M>, RecvError> {
+        if self.in_flight() == 0 {
+            return Err(RecvError::NothingInFlight);
+        }
+        self.receiver.recv()
+    }
+
+    /// See [`Receiver::recv_timeout`].
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Output<'_, M>, RecvTimeoutError> {
+        self.receiver.recv_timeout(timeout)
+    }
+
+    /// See [`Receiver::drain`].
+    #[inline]
+    pub fn drain(&mut self, max: usize, each: impl FnMut(&mut Output<'_, M>)) -> usize {
+        self.receiver.drain(max, each)
+    }
+
+    /// See [`Receiver::cancel`].
+    pub fn cancel(&self) {
+        self.receiver.cancel();
+    }
+
+    /// Statistics since the group was opened.
+    pub fn stats(&self) -> GroupStats {
+        self.receiver.stats()
+    }
+}
+
+/// Statistics of a group since it was opened.
+pub(crate) fn group_stats<M: StateMachine>(shared: &Shared<M>, index: u32) -> GroupStats {
+    let group = shared.group(index);
+    GroupStats {
+        group: index as usize,
+        ledger: group.ledger(),
+        queue: group.times.queue.snapshot(),
+        run: group.times.run.snapshot(),
+        stalls: group.stalls.load(Ordering::Relaxed),
+        stalled: group.stalled.load(Ordering::Relaxed),
+    }
+}

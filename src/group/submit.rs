@@ -1,0 +1,454 @@
+//! The submit end of a group, for one producer or for several.
+
+use crate::cold::{NEVER_NS, VOID_NS};
+use crate::error::{SubmitError, SubmitTimeoutError, TrySubmitError};
+use crate::shared::{Control, Group, Shared};
+use crate::stage::StateMachine;
+use crate::sync::Arc;
+use crate::wait::{Pause, ROUNDS_PER_CLOCK, Spinner};
+use crate::window::{Order, Place};
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::needs_drop;
+use std::time::{Duration, Instant};
+
+/// The submit end of a group whose only producer is this handle. It takes positions by a plain
+/// store.
+pub type Submitter<M> = SubmitEnd<M, false>;
+
+/// A handle of a submit end that several producers have, each its clone. They take positions by
+/// compare-and-swap.
+pub type SharedSubmitter<M> = SubmitEnd<M, true>;
+
+/// The submit end of a group. Dropping the last handle closes it: the receive end then gets
+/// what is in flight, and `Closed` after that.
+///
+/// Each submission returns the request's position: the number of requests submitted to the group
+/// before it, counted from an arbitrary start, modulo 2^64.
+pub struct SubmitEnd<M: StateMachine, const SHARED: bool> {
+    shared: Arc<Shared<M>>,
+    index: u32,
+    order: Order,
+    /// The next position, where this is the only producer.
+    tail: u64,
+    deadline_ns: u64,
+    /// One thread at a time: `Send`, but not `Sync`.
+    _one_thread: PhantomData<Cell<()>>,
+}
+
+/// Why a position could not be taken.
+#[derive(Clone, Copy)]
+enum Refusal {
+    Full,
+    Cancelled,
+    Closed,
+}
+
+impl Refusal {
+    fn with<T>(self, value: T) -> TrySubmitError<T> {
+        match self {
+            Self::Full => TrySubmitError::Full(value),
+            Self::Cancelled => TrySubmitError::Cancelled(value),
+            Self::Closed => TrySubmitError::Closed(value),
+        }
+    }
+}
+
+impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
+    pub(super) fn new(shared: Arc<Shared<M>>, index: u32) -> Self {
+        let window = &shared.group(index).window;
+        let (order, tail) = (window.order(), window.tail());
+        Self {
+            shared,
+            index,
+            order,
+            tail,
+            deadline_ns: NEVER_NS,
+            _one_thread: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn group(&self) -> &Group<M::Data, M::Error> {
+        self.shared.group(self.index)
+    }
+
+    /// Submits a value if the window has a free slot. Wait-free for a sole producer. The value that
+    /// the slot held before is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The value, if the window is full, the group cancelled, or the pipeline or the receive end
+    /// closed. (A submit that races with the close of the pipeline may be accepted; the request then
+    /// ends as run or as cancelled.)
+    #[inline]
+    pub fn try_submit(&mut self, value: M::Data) -> Result<u64, TrySubmitError<M::Data>> {
+        match self.reserve() {
+            Ok(place) => {
+                self.put(place, value);
+                self.shared.attend(self.index);
+                Ok(place.position)
+            }
+            Err(refusal) => Err(refusal.with(value)),
+        }
+    }
+
+    /// Submits a value, and waits for a free slot by the pipeline's wait strategy.
+    ///
+    /// # Errors
+    ///
+    /// The value, if the group is cancelled, or the pipeline or the receive end closed.
+    #[inline]
+    pub fn submit(&mut self, value: M::Data) -> Result<u64, SubmitError<M::Data>> {
+        match self.try_submit(value) {
+            Ok(position) => Ok(position),
+            Err(refused) => self.submit_slow(refused),
+        }
+    }
+
+    #[cold]
+    fn submit_slow(
+        &mut self,
+        mut refused: TrySubmitError<M::Data>,
+    ) -> Result<u64, SubmitError<M::Data>> {
+        loop {
+            let value = match refused {
+                TrySubmitError::Full(value) => value,
+                TrySubmitError::Cancelled(value) => return Err(SubmitError::Cancelled(value)),
+                TrySubmitError::Closed(value) => return Err(SubmitError::Closed(value)),
+            };
+            self.wait_for_space(None);
+            match self.try_submit(value) {
+                Ok(position) => return Ok(position),
+                Err(again) => refused = again,
+            }
+        }
+    }
+
+    /// Submits a value, and waits for a free slot for no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// The value, if the window stays full, the group is cancelled, or the pipeline or the receive
+    /// end closed.
+    pub fn submit_timeout(
+        &mut self,
+        mut value: M::Data,
+        timeout: Duration,
+    ) -> Result<u64, SubmitTimeoutError<M::Data>> {
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            value = match self.try_submit(value) {
+                Ok(position) => return Ok(position),
+                Err(TrySubmitError::Full(value)) => value,
+                Err(TrySubmitError::Cancelled(v)) => return Err(SubmitTimeoutError::Cancelled(v)),
+                Err(TrySubmitError::Closed(v)) => return Err(SubmitTimeoutError::Closed(v)),
+            };
+            if !self.wait_for_space(deadline) {
+                return Err(SubmitTimeoutError::Timeout(value));
+            }
+        }
+    }
+
+    /// Fills a free slot's own value in place, so that its buffers are used again, and submits it.
+    ///
+    /// If `fill` panics, nothing is submitted; a shared submitter's request, whose position is
+    /// already taken, ends as cancelled.
+    ///
+    /// # Errors
+    ///
+    /// The closure, uncalled, in the cases of [`try_submit`](Self::try_submit).
+    #[inline]
+    pub fn try_submit_with<F>(&mut self, fill: F) -> Result<u64, TrySubmitError<F>>
+    where
+        F: FnOnce(&mut M::Data),
+    {
+        match self.reserve() {
+            Ok(place) => {
+                self.fill(place, fill);
+                self.shared.attend(self.index);
+                Ok(place.position)
+            }
+            Err(refusal) => Err(refusal.with(fill)),
+        }
+    }
+
+    /// As [`try_submit_with`](Self::try_submit_with), but waits for a free slot by the pipeline's
+    /// wait strategy.
+    ///
+    /// # Errors
+    ///
+    /// The closure, uncalled, if the group is cancelled, or the pipeline or the receive end closed.
+    #[inline]
+    pub fn submit_with<F>(&mut self, mut fill: F) -> Result<u64, SubmitError<F>>
+    where
+        F: FnOnce(&mut M::Data),
+    {
+        loop {
+            fill = match self.try_submit_with(fill) {
+                Ok(position) => return Ok(position),
+                Err(TrySubmitError::Full(fill)) => fill,
+                Err(TrySubmitError::Cancelled(fill)) => return Err(SubmitError::Cancelled(fill)),
+                Err(TrySubmitError::Closed(fill)) => return Err(SubmitError::Closed(fill)),
+            };
+            self.wait_for_space(None);
+        }
+    }
+
+    /// Gives each request submitted from now on this deadline, until another is set. A request whose
+    /// deadline has passed is not run, or its remaining stages are skipped; it ends as expired. The
+    /// worker reads the clock before each stage of such a request.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline_ns = deadline.map_or(NEVER_NS, |deadline| {
+            let since_start = deadline.saturating_duration_since(self.shared.context.epoch);
+            u64::try_from(since_start.as_nanos()).map_or(NEVER_NS - 1, |ns| {
+                // Not one of the two marks.
+                ns.clamp(VOID_NS + 1, NEVER_NS - 1)
+            })
+        });
+    }
+
+    /// Cancels the group: what has not run ends as cancelled, and is received as such; further
+    /// submits are refused. A request that is inside a stage runs to that stage's end at least.
+    pub fn cancel(&self) {
+        cancel(self.group());
+    }
+
+    /// Index of the group in its pipeline.
+    pub fn index(&self) -> usize {
+        self.index as usize
+    }
+
+    /// Takes the next position, if its slot is free and nothing forbids it.
+    #[inline(always)]
+    fn reserve(&mut self) -> Result<Place, Refusal> {
+        let group = self.group();
+        let control = group.control();
+        if control & Control::REFUSE != 0 {
+            return Err(if control & Control::CANCELLED != 0 {
+                Refusal::Cancelled
+            } else {
+                Refusal::Closed
+            });
+        }
+        let place = if SHARED {
+            group.window.take_vacant(self.order)
+        } else {
+            group.window.vacant(self.order, self.tail)
+        };
+        place.ok_or(Refusal::Full)
+    }
+
+    /// Moves a value into a reserved slot and publishes it.
+    #[inline(always)]
+    fn put(&mut self, place: Place, value: M::Data) {
+        // SAFETY: `reserve` found the slot free for this position, which nobody else takes: this is
+        // the only producer, or it won the position.
+        let old = unsafe {
+            self.group().window.value(place.slot, |slot| {
+                if needs_drop::<M::Data>() {
+                    Some(slot.replace(value))
+                } else {
+                    slot.write(value);
+                    None
+                }
+            })
+        };
+        self.publish(place, self.deadline_ns);
+        // Only now: a `Drop` that panics finds the request submitted.
+        drop(old);
+    }
+
+    /// Lets the caller fill a reserved slot in place, and publishes it.
+    #[inline(always)]
+    fn fill(&mut self, place: Place, fill: impl FnOnce(&mut M::Data)) {
+        let mut filling = Filling {
+            end: self,
+            place,
+            filled: false,
+        };
+        // SAFETY: as in `put`. The reference ends before the slot is published.
+        unsafe {
+            filling
+                .end
+                .group()
+                .window
+                .value(place.slot, |slot| fill(&mut *slot))
+        };
+        filling.filled = true;
+    }
+
+    #[inline(always)]
+    fn publish(&mut self, place: Place, deadline_ns: u64) {
+        let group = self.group();
+        let sampled = place.position & self.shared.rules.sample_mask == 0;
+        if sampled || deadline_ns != NEVER_NS {
+            self.note(place, sampled, deadline_ns);
+        }
+        group.window.publish(place);
+        if !SHARED {
+            let tail = place.position.wrapping_add(1);
+            self.tail = tail;
+            self.group().window.advance_tail(tail);
+        }
+    }
+
+    #[cold]
+    fn note(&self, place: Place, sampled: bool, deadline_ns: u64) {
+        let group = self.group();
+        let now_ns = if sampled {
+            self.shared.context.now_ns()
+        } else {
+            0
+        };
+        // SAFETY: the slot is reserved and not yet published.
+        unsafe {
+            group.window.cold(place.slot, |cold| {
+                (*cold).submitted_ns = now_ns;
+                (*cold).deadline_ns = deadline_ns;
+            });
+        }
+        if deadline_ns != NEVER_NS {
+            // Before the publication, whose Release orders it for the worker.
+            group.set_control(Control::MARKED);
+        }
+    }
+
+    /// Whether a `reserve` has something to say other than `Full`.
+    fn has_space(&self) -> bool {
+        let window = &self.group().window;
+        let tail = if SHARED { window.tail() } else { self.tail };
+        window.vacant(self.order, tail).is_some()
+    }
+
+    /// Waits until there may be a free slot, or a refusal; `false` if neither came in time.
+    #[cold]
+    fn wait_for_space(&mut self, deadline: Option<Instant>) -> bool {
+        let group = self.group();
+        let ready = || self.has_space() || group.control() & Control::REFUSE != 0;
+        let mut spinner = Spinner::new(self.shared.wait);
+        loop {
+            if ready() {
+                return true;
+            }
+            if spinner.pause() == Pause::Park {
+                return group.front.submit_event.wait_until(deadline, ready);
+            }
+            if let Some(deadline) = deadline
+                && spinner.rounds() % ROUNDS_PER_CLOCK == 0
+                && Instant::now() >= deadline
+            {
+                return ready();
+            }
+        }
+    }
+}
+
+/// Calls the workers' attention at the end of a batch, even if the iterator panics.
+struct Batch<'a, M: StateMachine> {
+    end: &'a mut Submitter<M>,
+    submitted: usize,
+}
+
+impl<M: StateMachine> Drop for Batch<'_, M> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.submitted > 0 {
+            self.end.shared.attend(self.end.index);
+        }
+    }
+}
+
+/// Publishes a slot that has been filled. If the filler panicked instead, a sole producer simply
+/// keeps the position; a shared one must hand it on, as void.
+struct Filling<'a, M: StateMachine, const SHARED: bool> {
+    end: &'a mut SubmitEnd<M, SHARED>,
+    place: Place,
+    filled: bool,
+}
+
+impl<M: StateMachine, const SHARED: bool> Drop for Filling<'_, M, SHARED> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.filled {
+            self.end.publish(self.place, self.end.deadline_ns);
+        } else if SHARED {
+            self.end.publish(self.place, VOID_NS);
+            self.end.shared.attend(self.end.index);
+        }
+    }
+}
+
+impl<M: StateMachine> Submitter<M> {
+    /// Submits values for as long as there are free slots, and returns how many: a value is taken
+    /// from the iterator only when there is a slot for it. Fewer than the iterator holds means that
+    /// the window is full, the group cancelled, or the pipeline or the receive end closed. The
+    /// workers' attention is called once for the whole batch.
+    #[inline]
+    pub fn submit_batch(&mut self, values: &mut impl Iterator<Item = M::Data>) -> usize {
+        let mut batch = Batch {
+            end: self,
+            submitted: 0,
+        };
+        while let Ok(place) = batch.end.reserve() {
+            let Some(value) = values.next() else { break };
+            batch.end.put(place, value);
+            batch.submitted += 1;
+        }
+        batch.submitted
+    }
+
+    /// Makes a submit end for several producers of it; each clones its own handle.
+    pub fn share(self) -> SharedSubmitter<M> {
+        self.shared.group(self.index).add_producer();
+        SubmitEnd {
+            shared: Arc::clone(&self.shared),
+            index: self.index,
+            order: self.order,
+            tail: self.tail,
+            deadline_ns: self.deadline_ns,
+            _one_thread: PhantomData,
+        }
+    }
+}
+
+impl<M: StateMachine> Clone for SharedSubmitter<M> {
+    fn clone(&self) -> Self {
+        self.group().add_producer();
+        Self {
+            shared: Arc::clone(&self.shared),
+            index: self.index,
+            order: self.order,
+            tail: self.tail,
+            deadline_ns: self.deadline_ns,
+            _one_thread: PhantomData,
+        }
+    }
+}
+
+impl<M: StateMachine, const SHARED: bool> Drop for SubmitEnd<M, SHARED> {
+    fn drop(&mut self) {
+        self.shared.drop_producer(self.index);
+    }
+}
+
+impl<M: StateMachine, const SHARED: bool> fmt::Debug for SubmitEnd<M, SHARED> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = if SHARED {
+            "SharedSubmitter"
+        } else {
+            "Submitter"
+        };
+        f.debug_struct(name)
+            .field("group", &self.index)
+            .field("order", &self.order)
+            .finish()
+    }
+}
+
+/// Cancels a group and wakes who waits to submit to it.
+pub(super) fn cancel<T, E>(group: &Group<T, E>) {
+    group.set_control(Control::CANCELLED);
+    group.front.submit_event.notify();
+}

@@ -1,0 +1,44 @@
+//! The limits that stand on everything a user can ask for, as named constants.
+//!
+//! [`Builder::build`](crate::Builder::build) checks each value against them and reports every
+//! violation at once.
+
+/// Workers of one pipeline, at most.
+pub const WORKERS_MAX: usize = 256;
+/// Request groups of one pipeline, at most.
+pub const GROUPS_MAX: usize = 65_536;
+/// Request groups of one pipeline, by default.
+pub const GROUPS_DEFAULT: usize = 32;
+/// Slots of one group, at least.
+pub const WINDOW_MIN: usize = 2;
+/// Slots of one group, at most.
+pub const WINDOW_MAX: usize = 1 << 20;
+/// Slots of one group, by default.
+pub const WINDOW_DEFAULT: usize = 1024;
+/// Requests that a worker claims at once, at most.
+pub const BATCH_MAX: usize = 256;
+/// Bound on a claimed batch, by default.
+pub const BATCH_DEFAULT: usize = 64;
+/// Stages of one machine, at most.
+pub const STAGES_MAX: usize = 4096;
+/// Hooks that run before each stage, at most.
+pub const HOOKS_MAX: usize = 64;
+/// Stages that one request may run through, by default, before it ends as cyclic.
+pub const VISITS_DEFAULT: u32 = 1_000_000;
+/// Stage ids kept in the trace of a request that ended as cyclic.
+pub const TRACE_LEN: usize = 14;
+/// One request in this many has its times taken, by default.
+pub const SAMPLE_DEFAULT: u64 = 256;
+/// Shortest time after which a group can be said to be stalled, in milliseconds.
+pub const STALL_MS_MIN: u64 = 1;
+/// Longest time after which a group can be said to be stalled, in milliseconds (one day).
+pub const STALL_MS_MAX: u64 = 86_400_000;
+
+const _: () = assert!(
+    WINDOW_MAX <= 1 << 31,
+    "a slot index and its lap bit share 32 bits"
+);
+const _: () = assert!(STAGES_MAX <= 1 << 16, "a stage id has 16 bits");
+const _: () = assert!(GROUPS_MAX <= 1 << 32, "a group index has 32 bits");
+const _: () = assert!(BATCH_DEFAULT <= BATCH_MAX);
+const _: () = assert!(WINDOW_MIN.is_power_of_two() && WINDOW_MAX.is_power_of_two());

@@ -1,0 +1,291 @@
+//! The running engine: building, opening groups, statistics, and the end, in numbered steps.
+//!
+//! # Shutdown
+//!
+//! 1. New groups and new requests are refused: a bit in each group's control word.
+//! 2. `close` waits until every request has ended and every open receiver has received its results.
+//!    `abort` cancels what has not run, and neither it nor `drop` waits for receivers.
+//! 3. The workers are told to stop. Each looks at every group of its own once more, and leaves when
+//!    none has a request; its machine's `close` is called.
+//! 4. The workers are joined.
+//! 5. The groups are marked as left. A request whose submission raced with step 1 and that no worker
+//!    saw is ended as cancelled by its receiver.
+//! 6. Handles that outlive the pipeline get `Closed`; the memory goes with the last of them.
+
+mod builder;
+mod plan;
+mod report;
+mod start;
+mod watch;
+
+pub use builder::Builder;
+pub use report::{Report, WorkerReport};
+
+use crate::error::{CloseTimeout, OpenError};
+use crate::graph::Graph;
+use crate::group::{RequestGroup, group_stats};
+use crate::shared::{Control, Shared};
+use crate::stage::StateMachine;
+use crate::stats::{GroupStats, Ledger, StageStats, Stats, WorkerStats};
+use crate::sync::{Arc, Ordering, thread};
+use crate::window::Order;
+use plan::Plan;
+use std::fmt;
+use std::time::{Duration, Instant};
+use watch::Watch;
+
+/// Between two looks of a thread that waits for the pipeline to become quiet: at first, and at most.
+const QUIET_POLL_MIN: Duration = Duration::from_micros(50);
+const QUIET_POLL_MAX: Duration = Duration::from_millis(2);
+
+/// A running pipeline. Dropping it refuses new requests, lets those in flight run to their end, and
+/// joins the workers.
+pub struct Pipeline<M: StateMachine> {
+    shared: Arc<Shared<M>>,
+    workers: Vec<thread::JoinHandle<()>>,
+    watch: Option<Watch>,
+    report: Report,
+    first_position: u64,
+}
+
+impl<M: StateMachine> Pipeline<M> {
+    /// A builder of a pipeline whose slots start with default payloads. `machine` is called once in
+    /// each worker thread, and again after a stage has panicked.
+    pub fn builder(machine: impl Fn() -> M + Send + Sync + 'static) -> Builder<M>
+    where
+        M::Data: Default,
+    {
+        Self::builder_with(machine, M::Data::default)
+    }
+
+    /// As [`builder`](Self::builder), with slots that start with the payloads that `payload` makes:
+    /// with buffers of the right capacity, say.
+    pub fn builder_with(
+        machine: impl Fn() -> M + Send + Sync + 'static,
+        payload: impl FnMut() -> M::Data + 'static,
+    ) -> Builder<M> {
+        Builder::new(Box::new(machine), Box::new(payload))
+    }
+
+    /// A pipeline whose threads do not run yet.
+    fn unstarted(shared: Arc<Shared<M>>, first_position: u64) -> Self {
+        Self {
+            shared,
+            workers: Vec::new(),
+            watch: None,
+            report: Report::default(),
+            first_position,
+        }
+    }
+
+    /// Opens a request group. Allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// `NoneFree` if all groups are open or still have requests in flight from before, `Closed` if the
+    /// pipeline is closing.
+    pub fn open(&self, order: Order) -> Result<RequestGroup<M>, OpenError> {
+        let index = self.shared.open(order)?;
+        Ok(RequestGroup::new(&self.shared, index))
+    }
+
+    /// What was really set up: placement, memory, wait strategy.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The stages and their declared successors.
+    pub fn graph(&self) -> Graph {
+        Graph::new(&self.shared.context.table)
+    }
+
+    /// Requests by how they ended, over all groups.
+    pub fn ledger(&self) -> Ledger {
+        self.shared.ledger(self.first_position)
+    }
+
+    /// Statistics since the start. They are read while the workers go on, so counts of different kinds
+    /// may be some requests apart unless the pipeline is quiet.
+    pub fn stats(&self) -> Stats {
+        let shared = &self.shared;
+        Stats {
+            ledger: self.ledger(),
+            groups_open: shared.groups.iter().filter(|group| group.is_open()).count(),
+            queue: shared.times.queue.snapshot(),
+            run: shared.times.run.snapshot(),
+            stages: (0..shared.stage_times.len())
+                .map(|stage| self.stage_stats(stage))
+                .collect(),
+            workers: (0..shared.workers.len())
+                .map(|worker| self.worker_stats(worker))
+                .collect(),
+            stalls: shared.stalls.load(Ordering::Relaxed),
+        }
+    }
+
+    fn stage_stats(&self, stage: usize) -> StageStats {
+        let progress = || self.shared.workers.iter().map(|worker| &*worker.progress);
+        let is_here = |place: Option<(usize, usize)>| place.is_some_and(|(at, _)| at == stage);
+        StageStats {
+            name: self.shared.context.table.name(stage).to_owned(),
+            entered: progress()
+                .map(|p| p.entered[stage].load(Ordering::Relaxed))
+                .sum(),
+            running: progress().filter(|p| is_here(p.stage_and_group())).count(),
+            run: self.shared.stage_times[stage].snapshot(),
+        }
+    }
+
+    fn worker_stats(&self, worker: usize) -> WorkerStats {
+        let worker = &self.shared.workers[worker];
+        let place = worker.progress.stage_and_group();
+        WorkerStats {
+            running: worker.progress.running.load(Ordering::Relaxed) as usize,
+            stage: place.map(|(stage, _)| self.shared.context.table.name(stage).to_owned()),
+            group: place.map(|(_, group)| group),
+            parked: worker.event.is_awaited(),
+        }
+    }
+
+    /// Statistics of the group with this index since it was opened, if there is such a group and it
+    /// is open.
+    pub fn group_stats(&self, group: usize) -> Option<GroupStats> {
+        let is_open = self.shared.groups.get(group)?.is_open();
+        is_open.then(|| group_stats(&self.shared, group as u32))
+    }
+
+    /// Refuses new requests, waits until those in flight have ended and their results have been
+    /// received (of groups that still have a receiver), ends the workers, and returns the ledger.
+    ///
+    /// It waits for as long as a receiver leaves results; a thread that holds such a receiver itself
+    /// must drop or drain it first, or use [`close_timeout`](Self::close_timeout).
+    pub fn close(mut self) -> Ledger {
+        self.shared.refuse_more(0);
+        self.wait_until_quiet(None);
+        self.finish()
+    }
+
+    /// As [`close`](Self::close), but gives up after `timeout`: the pipeline is then left to end by
+    /// itself, in the background, when its stages let it.
+    ///
+    /// # Errors
+    ///
+    /// Which groups and which stages have kept it.
+    pub fn close_timeout(mut self, timeout: Duration) -> Result<Ledger, CloseTimeout> {
+        self.shared.refuse_more(0);
+        let deadline = Instant::now().checked_add(timeout);
+        if self.wait_until_quiet(deadline) {
+            return Ok(self.finish());
+        }
+        let error = self.why_not_quiet(timeout);
+        // The threads are told to leave, but nobody waits for them.
+        self.shared.stop_workers();
+        self.workers.clear();
+        Err(error)
+    }
+
+    /// Cancels what has not run, ends the workers, and returns the ledger. What is inside a stage runs
+    /// to that stage's end.
+    pub fn abort(mut self) -> Ledger {
+        self.shared.refuse_more(Control::CANCELLED);
+        self.finish()
+    }
+
+    /// Waits until every request has ended, and has been received where there is a receiver.
+    fn wait_until_quiet(&self, deadline: Option<Instant>) -> bool {
+        let mut poll = QUIET_POLL_MIN;
+        while self.unquiet_groups().next().is_some() {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return false;
+            }
+            thread::sleep(left.map_or(poll, |left| poll.min(left)));
+            poll = (poll * 2).min(QUIET_POLL_MAX);
+        }
+        true
+    }
+
+    fn unquiet_groups(&self) -> impl Iterator<Item = usize> + '_ {
+        let first = self.first_position;
+        self.shared
+            .groups
+            .iter()
+            .enumerate()
+            .filter_map(move |(index, group)| {
+                let quiet = if group.is_receive_closed() {
+                    let ended = group.ledger_of_all_openings().ended();
+                    ended == group.window.tail().wrapping_sub(first)
+                } else {
+                    group.is_quiet()
+                };
+                (!quiet).then_some(index)
+            })
+    }
+
+    fn why_not_quiet(&self, waited: Duration) -> CloseTimeout {
+        let busy = self
+            .shared
+            .workers
+            .iter()
+            .enumerate()
+            .filter_map(|(index, worker)| {
+                let (stage, group) = worker.progress.stage_and_group()?;
+                Some((
+                    index,
+                    self.shared.context.table.name(stage).to_owned(),
+                    group,
+                ))
+            });
+        CloseTimeout {
+            waited,
+            groups: self.unquiet_groups().collect(),
+            busy: busy.collect(),
+        }
+    }
+
+    /// Steps 3 to 5 of the shutdown.
+    fn finish(&mut self) -> Ledger {
+        self.end_threads();
+        self.ledger()
+    }
+
+    fn end_threads(&mut self) {
+        self.watch = None;
+        if self.workers.is_empty() {
+            return;
+        }
+        self.shared.stop_workers();
+        let own = thread::current().id();
+        let mut joined = true;
+        for worker in self.workers.drain(..) {
+            if worker.thread().id() == own {
+                // A stage drops the pipeline that runs it: this worker leaves after its batch.
+                joined = false;
+            } else {
+                // A worker contains the panics of user code; one of its own would be a defect, and is
+                // better told than hidden.
+                worker.join().expect("a worker does not panic");
+            }
+        }
+        if joined {
+            self.shared.workers_left();
+        }
+    }
+}
+
+impl<M: StateMachine> Drop for Pipeline<M> {
+    fn drop(&mut self) {
+        if !self.workers.is_empty() {
+            self.shared.refuse_more(0);
+        }
+        self.end_threads();
+    }
+}
+
+impl<M: StateMachine> fmt::Debug for Pipeline<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,181 @@
+//! From raw values to checked ones: what is wrong with a builder, and what it will allocate.
+
+use super::builder::Builder;
+use crate::bell::{Doorbell, GroupSet};
+use crate::error::Problem;
+use crate::graph::Graph;
+use crate::limits::{
+    BATCH_MAX, GROUPS_MAX, HOOKS_MAX, STAGES_MAX, STALL_MS_MAX, STALL_MS_MIN, WINDOW_MAX,
+    WINDOW_MIN, WORKERS_MAX,
+};
+use crate::shared::{Group, Shared, WorkerShared};
+use crate::slab::Slab;
+use crate::stage::{StateMachine, Table};
+use crate::stats::AtomicHistogram;
+use crate::sync::AtomicU64;
+use crate::window::Window;
+use crate::worker::Worker;
+use crossbeam_utils::CachePadded;
+
+/// Everything that is wrong with a builder's values.
+pub(super) fn problems<M: StateMachine>(builder: &Builder<M>) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut problem = |field, message| found.push(Problem { field, message });
+    let workers = builder.workers_or_default();
+    let ranges = [
+        ("workers", workers, 1, WORKERS_MAX),
+        ("groups", builder.groups, 1, GROUPS_MAX),
+        ("window", builder.window, WINDOW_MIN, WINDOW_MAX),
+        ("batch_max", builder.batch_max, 1, BATCH_MAX),
+    ];
+    for (field, value, min, max) in ranges {
+        if !(min..=max).contains(&value) {
+            problem(field, format!("{value} is not in {min}..={max}"));
+        }
+    }
+    if !builder.window.is_power_of_two() {
+        let window = builder.window.min(WINDOW_MAX);
+        let near = window.next_power_of_two();
+        problem(
+            "window",
+            format!("{} is not a power of two; {near} is", builder.window),
+        );
+    }
+    if !builder.cpus.is_empty() && builder.cpus.len() != workers {
+        let named = builder.cpus.len();
+        problem(
+            "cpus",
+            format!("{named} CPUs are named for {workers} workers"),
+        );
+    }
+    if builder.hooks.len() > HOOKS_MAX {
+        let hooks = builder.hooks.len();
+        problem(
+            "before_stage",
+            format!("{hooks} hooks are more than {HOOKS_MAX}"),
+        );
+    }
+    if builder.visits_max == 0 {
+        problem("visits_max", String::from("0 is not in 1..=4294967295"));
+    }
+    if !builder.sample_every.is_power_of_two() {
+        let value = builder.sample_every;
+        problem(
+            "sample_every",
+            format!("{value} is not a power of two from 1 to 2^63"),
+        );
+    }
+    if let Some(after) = builder.stall_after
+        && !(u128::from(STALL_MS_MIN)..=u128::from(STALL_MS_MAX)).contains(&after.as_millis())
+    {
+        let message = format!("{after:?} is not in {STALL_MS_MIN}..={STALL_MS_MAX} milliseconds");
+        problem("stall_after", message);
+    }
+    if builder.name.contains('\0') {
+        let message = format!(
+            "{:?} has a zero byte, which a thread's name cannot have",
+            builder.name
+        );
+        problem("name", message);
+    }
+    stage_problems(builder, &mut problem);
+    found
+}
+
+fn stage_problems<M: StateMachine>(
+    builder: &Builder<M>,
+    problem: &mut impl FnMut(&'static str, String),
+) {
+    let (names, graph) = match &builder.stages {
+        None => {
+            let table = Table::<M>::from_const();
+            let graph = Graph::new(&table);
+            (
+                table
+                    .names
+                    .iter()
+                    .map(|name| name.to_string())
+                    .collect::<Vec<_>>(),
+                graph,
+            )
+        }
+        Some(stages) => {
+            let names = stages
+                .iter()
+                .map(|stage| stage.name.clone())
+                .collect::<Vec<_>>();
+            let next = stages.iter().map(|stage| {
+                let ids = stage.next.as_ref()?;
+                Some(ids.iter().map(|id| id.index()).collect())
+            });
+            let graph = Graph::from_parts(names.clone(), next.collect());
+            (names, graph)
+        }
+    };
+    if names.is_empty() || names.len() > STAGES_MAX {
+        problem(
+            "stages",
+            format!("{} stages are not in 1..={STAGES_MAX}", names.len()),
+        );
+        return;
+    }
+    let mut sorted: Vec<&String> = names.iter().collect();
+    sorted.sort_unstable();
+    for twins in sorted.windows(2).filter(|twins| twins[0] == twins[1]) {
+        problem("stages", format!("the name `{}` is given twice", twins[0]));
+    }
+    let unknown = graph.unknown();
+    for (stage, next) in &unknown {
+        let count = names.len();
+        problem(
+            "stages",
+            format!("`{stage}` declares stage {next} of {count} as its successor"),
+        );
+    }
+    if !unknown.is_empty() {
+        return;
+    }
+    for stage in graph.unreachable() {
+        problem(
+            "stages",
+            format!("`{stage}` cannot be reached from `{}`", names[0]),
+        );
+    }
+    if builder.dag
+        && let Some(cycle) = graph.cycle()
+    {
+        problem(
+            "dag",
+            format!("the declared stages have a cycle: {}", cycle.join(" -> ")),
+        );
+    }
+}
+
+/// What a pipeline allocates.
+pub(super) struct Plan;
+
+impl Plan {
+    /// The sum of the allocations that `start` makes, by the same sizes.
+    pub(super) fn memory<M: StateMachine>(builder: &Builder<M>) -> usize {
+        let workers = builder.workers_or_default();
+        let stages = match &builder.stages {
+            Some(stages) => stages.len(),
+            None => M::STAGES.0.len(),
+        };
+        let own_groups = builder.groups.div_ceil(workers.max(1));
+        let window = Window::<M::Data, M::Error>::bytes(builder.window, workers);
+        let worker = Doorbell::bytes(own_groups)
+            .saturating_add(GroupSet::bytes(own_groups))
+            .saturating_add(Slab::<AtomicU64>::bytes(stages))
+            .saturating_add(Worker::<M>::bytes(own_groups, stages));
+        // A crossbeam `ArrayQueue` keeps a stamp beside each item.
+        let queues = 2 * builder.groups.saturating_mul(2 * size_of::<usize>());
+        size_of::<Shared<M>>()
+            .saturating_add(Slab::<Group<M::Data, M::Error>>::bytes(builder.groups))
+            .saturating_add(builder.groups.saturating_mul(window))
+            .saturating_add(Slab::<CachePadded<WorkerShared>>::bytes(workers))
+            .saturating_add(workers.saturating_mul(worker))
+            .saturating_add(Slab::<AtomicHistogram>::bytes(stages))
+            .saturating_add(queues)
+    }
+}

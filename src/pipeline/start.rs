@@ -1,0 +1,252 @@
+//! Starting a pipeline, in numbered steps. Whatever fails, nothing is left behind.
+//!
+//! 1. The asymmetric barrier is registered, before any thread may rely on it.
+//! 2. The CPUs are planned, from the snapshot of what the process may use.
+//! 3. All memory is allocated and written.
+//! 4. The workers are started. Each pins itself, makes its machine, and reports.
+//! 5. The stall watch is started, if it was asked for.
+
+use super::builder::Builder;
+use super::report::{Report, WorkerReport};
+use super::watch::Watch;
+use super::{Pipeline, Plan};
+use crate::bell::{Doorbell, GroupSet};
+use crate::error::BuildError;
+use crate::panics;
+use crate::request::Context;
+use crate::shared::{Group, Progress, Rules, Shared, Times, WorkerShared};
+use crate::slab::{OutOfMemory, Slab};
+use crate::stage::{StateMachine, Table};
+use crate::stats::AtomicHistogram;
+use crate::sync::{self, Arc, ArrayQueue, AtomicBool, AtomicU32, AtomicU64, thread};
+use crate::topology::{self, PinPlan, PinWish, Topology};
+use crate::wait::{Event, WaitPlan, WaitStrategy};
+use crate::window::Window;
+use crate::worker::Worker;
+use crossbeam_utils::CachePadded;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Sender, channel};
+use std::time::Instant;
+
+pub(super) fn start<M: StateMachine>(mut builder: Builder<M>) -> Result<Pipeline<M>, BuildError> {
+    // 1.
+    let asymmetric = sync::enable_asymmetric_barrier();
+    // 2.
+    let topology = Topology::snapshot();
+    let workers = builder.workers_or_default();
+    let pins = topology::plan(
+        topology,
+        PinWish {
+            workers,
+            cpus: &builder.cpus,
+            reserve: builder.reserve,
+            pin: builder.pin,
+            caller: &topology::allowed_now(),
+        },
+    );
+    let wait = wait_plan(builder.wait, pins.crowded);
+    // 3.
+    let memory = Plan::memory(&builder);
+    let (name, first_position, asked) =
+        (builder.name.clone(), builder.first_position, builder.wait);
+    let stall_after = builder.stall_after;
+    let shared = allocate(&mut builder, workers, wait, &pins)
+        .map(|parts| Arc::new(parts.with(builder)))
+        .map_err(|refused| BuildError::OutOfMemory {
+            bytes: refused.bytes,
+            total: memory,
+        })?;
+    // 4.
+    let mut pipeline = Pipeline::unstarted(shared, first_position);
+    let pinned = pipeline.start_workers(&name, &pins)?;
+    // 5.
+    if let Some(after) = stall_after {
+        pipeline.watch = Some(Watch::start(&name, Arc::clone(&pipeline.shared), after)?);
+    }
+    pipeline.report = Report {
+        name,
+        workers: pins
+            .cpus
+            .iter()
+            .zip(pinned)
+            .map(WorkerReport::new)
+            .collect(),
+        placement: pins.reason,
+        allowed_cpus: topology.allowed.clone(),
+        usable_cpus: topology.usable(),
+        crowded: pins.crowded,
+        memory_bytes: memory,
+        wait_asked: asked,
+        wait: wait.strategy,
+        asymmetric_barrier: asymmetric,
+    };
+    Ok(pipeline)
+}
+
+/// With more threads than CPUs a spinning thread keeps the one that it waits for from running.
+fn wait_plan(asked: WaitStrategy, crowded: bool) -> WaitPlan {
+    let strategy = if crowded {
+        WaitStrategy::SpinThenPark
+    } else {
+        asked
+    };
+    WaitPlan { strategy, crowded }
+}
+
+/// What can be refused, before anything is moved out of the builder.
+struct Parts<M: StateMachine> {
+    groups: Slab<Group<M::Data, M::Error>>,
+    workers: Slab<CachePadded<WorkerShared>>,
+    stage_times: Slab<AtomicHistogram>,
+    wait: WaitPlan,
+    awake_max: u32,
+}
+
+fn allocate<M: StateMachine>(
+    builder: &mut Builder<M>,
+    workers: usize,
+    wait: WaitPlan,
+    pins: &PinPlan,
+) -> Result<Parts<M>, OutOfMemory> {
+    let stages = builder.stages.as_ref().map_or(M::STAGES.0.len(), Vec::len);
+    let own_groups = builder.groups.div_ceil(workers);
+    let mut windows = Vec::new();
+    windows
+        .try_reserve_exact(builder.groups)
+        .map_err(|_| OutOfMemory {
+            bytes: builder.groups * size_of::<Window<M::Data, M::Error>>(),
+        })?;
+    for _ in 0..builder.groups {
+        let (size, first) = (builder.window, builder.first_position);
+        windows.push(Window::try_new(
+            size,
+            workers,
+            first,
+            &mut *builder.payload,
+        )?);
+    }
+    let mut windows = windows.into_iter();
+    let groups = Slab::try_new(builder.groups, |_| {
+        Group::new(windows.next().expect("one window for each group"))
+    })?;
+    let mut shareds = Vec::new();
+    for _ in 0..workers {
+        shareds.push(WorkerShared {
+            bell: Doorbell::try_new(own_groups)?,
+            event: Event::default(),
+            nudged: AtomicBool::new(false),
+            wants_help: AtomicBool::new(false),
+            hot: GroupSet::try_new(own_groups)?,
+            progress: CachePadded::new(Progress {
+                place: AtomicU64::new(Progress::NOWHERE),
+                running: AtomicU32::new(0),
+                entered: Slab::try_new(stages, |_| AtomicU64::new(0))?,
+            }),
+        });
+    }
+    let mut shareds = shareds.into_iter();
+    Ok(Parts {
+        groups,
+        workers: Slab::try_new(workers, |_| {
+            CachePadded::new(shareds.next().expect("one for each worker"))
+        })?,
+        stage_times: Slab::try_new(stages, |_| AtomicHistogram::default())?,
+        wait,
+        awake_max: pins.awake_max as u32,
+    })
+}
+
+impl<M: StateMachine> Parts<M> {
+    /// The whole, with what the builder holds.
+    fn with(self, builder: Builder<M>) -> Shared<M> {
+        let groups = self.groups.len();
+        let free = ArrayQueue::new(groups);
+        (0..groups as u32).for_each(|index| {
+            let _ = free.push(index);
+        });
+        Shared {
+            context: Context {
+                table: builder
+                    .stages
+                    .map_or_else(Table::from_const, Table::from_runtime),
+                epoch: Instant::now(),
+            },
+            rules: Rules {
+                hooks: builder.hooks.into_boxed_slice(),
+                dag: builder.dag,
+                visits_max: builder.visits_max,
+                batch_max: builder.batch_max,
+                sample_mask: builder.sample_every - 1,
+            },
+            factory: builder.machine,
+            groups: self.groups,
+            workers: self.workers,
+            wait: self.wait,
+            awake_max: self.awake_max,
+            parked: CachePadded::new(AtomicU32::new(0)),
+            stop: CachePadded::new(AtomicBool::new(false)),
+            closed: AtomicBool::new(false),
+            times: Times::default(),
+            stage_times: self.stage_times,
+            stalls: AtomicU64::new(0),
+            free,
+            retired: ArrayQueue::new(groups),
+        }
+    }
+}
+
+/// What a worker says when it has started: whether it is pinned, or how its factory panicked.
+type Started = (usize, Result<bool, Box<str>>);
+
+impl<M: StateMachine> Pipeline<M> {
+    /// Starts the workers and waits until each has its machine. Returns which are pinned. After an
+    /// error, dropping the pipeline ends those that did start.
+    fn start_workers(&mut self, name: &str, pins: &PinPlan) -> Result<Vec<bool>, BuildError> {
+        let (sender, receiver) = channel();
+        for (index, cpu) in pins.cpus.iter().copied().enumerate() {
+            let thread = format!("{name}-{index}");
+            let (shared, sender) = (Arc::clone(&self.shared), sender.clone());
+            let handle = thread::Builder::new()
+                .name(thread.clone())
+                .spawn(move || work(shared, index, cpu, sender))
+                .map_err(|source| BuildError::Spawn { thread, source })?;
+            self.workers.push(handle);
+        }
+        drop(sender);
+        let mut pinned = vec![false; pins.cpus.len()];
+        for (worker, started) in receiver {
+            match started {
+                Ok(is_pinned) => pinned[worker] = is_pinned,
+                Err(message) => {
+                    return Err(BuildError::Factory {
+                        worker,
+                        message: message.into(),
+                    });
+                }
+            }
+        }
+        Ok(pinned)
+    }
+}
+
+/// A worker thread: it pins itself, makes its machine, reports, and works.
+fn work<M: StateMachine>(
+    shared: Arc<Shared<M>>,
+    index: usize,
+    cpu: Option<usize>,
+    sender: Sender<Started>,
+) {
+    let is_pinned = cpu.is_some_and(topology::pin_to);
+    let machine = match catch_unwind(AssertUnwindSafe(|| (shared.factory)())) {
+        Ok(machine) => machine,
+        Err(payload) => {
+            // The builder may have given up on another worker already, and then nobody listens.
+            let _ = sender.send((index, Err(panics::message(payload))));
+            return;
+        }
+    };
+    let worker = Worker::new(shared, index, machine);
+    let _ = sender.send((index, Ok(is_pinned)));
+    drop(sender);
+    worker.run();
+}

@@ -1,0 +1,226 @@
+//! Which CPUs this process may use, and pinning threads to them.
+
+use core_affinity::CoreId;
+use std::num::NonZero;
+use std::sync::OnceLock;
+
+/// The CPUs that the process may run on, as they were before this library pinned anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Topology {
+    /// Ids of the CPUs in the affinity mask (and so in the cpuset), ascending.
+    pub(crate) allowed: Vec<usize>,
+    /// How many CPUs' worth of time the process gets: the affinity mask and the cgroup's quota.
+    pub(crate) quota: usize,
+}
+
+impl Topology {
+    /// The snapshot, taken at the first call: a thread that is pinned later sees a shrunken mask, and
+    /// its children inherit that.
+    pub(crate) fn snapshot() -> &'static Self {
+        static SNAPSHOT: OnceLock<Topology> = OnceLock::new();
+        SNAPSHOT.get_or_init(|| {
+            let allowed = allowed_now();
+            let quota = std::thread::available_parallelism().map_or(1, NonZero::get);
+            Self {
+                quota: quota.min(allowed.len().max(1)),
+                allowed,
+            }
+        })
+    }
+
+    /// CPUs that can be busy at once.
+    pub(crate) fn usable(&self) -> usize {
+        self.quota.max(1)
+    }
+}
+
+/// The CPUs that the calling thread may run on now, ascending. Empty where the system does not say.
+pub(crate) fn allowed_now() -> Vec<usize> {
+    let ids = core_affinity::get_core_ids().unwrap_or_default();
+    let mut allowed: Vec<usize> = ids.into_iter().map(|core| core.id).collect();
+    allowed.sort_unstable();
+    allowed
+}
+
+/// Pins the calling thread to one CPU, and says whether the system then reports just that.
+pub(crate) fn pin_to(cpu: usize) -> bool {
+    core_affinity::set_for_current(CoreId { id: cpu }) && allowed_now() == [cpu]
+}
+
+/// Which CPU each worker is to be pinned to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PinPlan {
+    /// By worker; `None` for one that the system may move.
+    pub(crate) cpus: Vec<Option<usize>>,
+    /// There are more workers, with the CPUs kept free, than CPUs.
+    pub(crate) crowded: bool,
+    /// Workers that can be busy at once.
+    pub(crate) awake_max: usize,
+    /// Why it is so.
+    pub(crate) reason: String,
+}
+
+/// What the user asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PinWish<'a> {
+    pub(crate) workers: usize,
+    /// CPUs named by the user, one for each worker; empty if none were named.
+    pub(crate) cpus: &'a [usize],
+    /// CPUs to keep free for submitters and receivers.
+    pub(crate) reserve: usize,
+    pub(crate) pin: bool,
+    /// CPUs that the calling thread may run on now.
+    pub(crate) caller: &'a [usize],
+}
+
+/// Workers to start if the user does not say.
+pub(crate) fn default_workers(topology: &Topology, reserve: usize) -> usize {
+    topology.usable().saturating_sub(reserve).max(1)
+}
+
+/// Chooses a CPU for each worker.
+pub(crate) fn plan(topology: &Topology, wish: PinWish<'_>) -> PinPlan {
+    let PinWish {
+        workers,
+        cpus,
+        reserve,
+        pin,
+        caller,
+    } = wish;
+    let usable = topology.usable();
+    let free = usable.saturating_sub(reserve);
+    if !cpus.is_empty() {
+        // Named CPUs may lie outside the mask (isolated ones do); they count as they are.
+        let mut distinct = cpus.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let outside = distinct
+            .iter()
+            .filter(|cpu| !topology.allowed.contains(cpu))
+            .count();
+        let crowded = distinct.len() < workers || workers > free + outside;
+        return PinPlan {
+            cpus: cpus.iter().copied().map(Some).collect(),
+            crowded,
+            awake_max: workers,
+            reason: format!("on the {} CPUs that were named", distinct.len()),
+        };
+    }
+    if workers > free {
+        return PinPlan {
+            cpus: vec![None; workers],
+            crowded: true,
+            awake_max: free.max(1),
+            reason: format!(
+                "not pinned: {workers} workers and {reserve} CPUs kept free are more than the {usable} \
+                 CPUs of this process"
+            ),
+        };
+    }
+    if !pin || topology.allowed.is_empty() {
+        let reason = if pin {
+            "the system does not name its CPUs"
+        } else {
+            "as asked"
+        };
+        return PinPlan {
+            cpus: vec![None; workers],
+            crowded: false,
+            awake_max: workers,
+            reason: format!("not pinned: {reason}"),
+        };
+    }
+    // A caller that is pinned keeps its CPU; the lowest ones are kept free otherwise.
+    let own = if caller.len() == 1 {
+        caller[0]
+    } else {
+        topology.allowed[0]
+    };
+    let (kept, others): (Vec<_>, Vec<_>) = topology
+        .allowed
+        .iter()
+        .copied()
+        .partition(|cpu| reserve > 0 && *cpu == own);
+    let by_choice = others.into_iter().rev().chain(kept);
+    PinPlan {
+        cpus: by_choice.take(workers).map(Some).collect(),
+        crowded: false,
+        awake_max: workers,
+        reason: format!("one worker a CPU, {reserve} of {usable} CPUs kept free"),
+    }
+}
+
+#[cfg(all(test, not(stageline_loom)))]
+mod tests {
+    use super::*;
+
+    fn machine(cpus: usize) -> Topology {
+        Topology {
+            allowed: (0..cpus).collect(),
+            quota: cpus,
+        }
+    }
+
+    fn wish(workers: usize) -> PinWish<'static> {
+        PinWish {
+            workers,
+            cpus: &[],
+            reserve: 1,
+            pin: true,
+            caller: &[],
+        }
+    }
+
+    #[test]
+    fn the_callers_cpu_is_kept_free() {
+        assert_eq!(plan(&machine(2), wish(1)).cpus, [Some(1)]);
+        let pinned = PinWish {
+            caller: &[3],
+            ..wish(3)
+        };
+        assert_eq!(plan(&machine(4), pinned).cpus, [Some(2), Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn more_workers_than_cpus_are_not_pinned() {
+        let crowded = plan(&machine(2), wish(10));
+        assert_eq!(crowded.cpus, vec![None; 10]);
+        assert!(crowded.crowded);
+        assert_eq!(crowded.awake_max, 1);
+        let all = plan(
+            &machine(2),
+            PinWish {
+                reserve: 0,
+                ..wish(2)
+            },
+        );
+        assert!(!all.crowded);
+        assert_eq!(all.cpus, [Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn a_quota_counts_as_so_many_cpus() {
+        let quota = Topology {
+            allowed: (0..16).collect(),
+            quota: 2,
+        };
+        assert_eq!(default_workers(&quota, 1), 1);
+        assert!(plan(&quota, wish(2)).crowded);
+    }
+
+    #[test]
+    fn named_cpus_are_taken_as_they_are() {
+        let isolated = PinWish {
+            cpus: &[6, 7],
+            ..wish(2)
+        };
+        let planned = plan(&machine(4), isolated);
+        assert_eq!(planned.cpus, [Some(6), Some(7)]);
+        assert!(!planned.crowded);
+        let twice = PinWish {
+            cpus: &[1, 1],
+            ..wish(2)
+        };
+        assert!(plan(&machine(4), twice).crowded);
+    }
+}

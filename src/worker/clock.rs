@@ -1,0 +1,134 @@
+//! When a worker reads the clock, and how many requests it claims at once.
+//!
+//! A batch should last about a microsecond: many trivial requests for each claim, one heavy request
+//! for each claim, so that other groups are not kept waiting and other workers can share. To know
+//! how long a request takes the worker times batches, at most one clock read a batch on average: the
+//! end of a batch serves as the start of the next if there was no pause between them; after a pause
+//! only one batch in [`TIMED_EVERY`] is timed with two reads.
+
+/// What a batch should last.
+const BATCH_NS: u64 = 1_000;
+/// A batch of at least this many requests is worth a clock read each time.
+const TIMED_LEN_MIN: usize = 16;
+/// Of other batches one in this many is timed.
+const TIMED_EVERY: u32 = 16;
+
+/// What to do with the clock for one batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timing {
+    /// Nothing.
+    Skip,
+    /// Read it at the end, for the batch after this one.
+    EndOnly,
+    /// Read it at the end: the batch began at this time.
+    Since(u64),
+}
+
+/// The state of one worker's clock.
+#[derive(Debug, Default)]
+pub(super) struct BatchClock {
+    /// When the last batch ended, if it was timed and nothing has come between.
+    last_end_ns: Option<u64>,
+    untimed: u32,
+}
+
+impl BatchClock {
+    /// A batch of `len` requests begins.
+    #[inline]
+    pub(super) fn begin(&mut self, len: usize, now_ns: impl FnOnce() -> u64) -> Timing {
+        self.untimed += 1;
+        let last_end_ns = self.last_end_ns.take();
+        let due = self.untimed >= TIMED_EVERY;
+        if !due && len < TIMED_LEN_MIN {
+            return Timing::Skip;
+        }
+        match last_end_ns {
+            Some(start_ns) => Timing::Since(start_ns),
+            None if due => {
+                self.untimed = 0;
+                Timing::Since(now_ns())
+            }
+            None => Timing::EndOnly,
+        }
+    }
+
+    /// The batch has ended; for one that is timed, how long it took.
+    #[inline]
+    pub(super) fn end(&mut self, timing: Timing, now_ns: impl FnOnce() -> u64) -> Option<u64> {
+        if timing == Timing::Skip {
+            return None;
+        }
+        let end_ns = now_ns();
+        self.last_end_ns = Some(end_ns);
+        match timing {
+            Timing::Since(start_ns) => {
+                self.untimed = 0;
+                Some(end_ns.saturating_sub(start_ns))
+            }
+            _ => None,
+        }
+    }
+
+    /// The worker found nothing to do.
+    #[inline(always)]
+    pub(super) fn pause(&mut self) {
+        self.last_end_ns = None;
+    }
+}
+
+/// The next bound on a group's batches, after a batch of `len` requests took `elapsed_ns`: down at
+/// once when requests turn out heavier, up by doubling.
+pub(super) fn next_batch(now: usize, len: usize, elapsed_ns: u64, batch_max: usize) -> usize {
+    let service_ns = (elapsed_ns / len as u64).max(1);
+    let fitting = usize::try_from(BATCH_NS / service_ns)
+        .unwrap_or(batch_max)
+        .clamp(1, batch_max);
+    fitting.min(now.saturating_mul(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn back_to_back_batches_cost_one_read_each() {
+        let mut clock = BatchClock::default();
+        let mut reads = 0;
+        let mut now_ns = || {
+            reads += 1;
+            reads * 100
+        };
+        for batch in 0..100 {
+            let timing = clock.begin(64, &mut now_ns);
+            let elapsed = clock.end(timing, &mut now_ns);
+            assert_eq!(elapsed, (batch > 0).then_some(100), "batch {batch}");
+        }
+        assert_eq!(reads, 100);
+    }
+
+    #[test]
+    fn single_requests_after_pauses_cost_an_eighth_of_a_read() {
+        let mut clock = BatchClock::default();
+        let mut reads = 0;
+        let mut now_ns = || {
+            reads += 1;
+            reads
+        };
+        for _ in 0..1600 {
+            let timing = clock.begin(1, &mut now_ns);
+            clock.end(timing, &mut now_ns);
+            clock.pause();
+        }
+        assert_eq!(reads, 200);
+    }
+
+    #[test]
+    fn a_batch_lasts_about_a_microsecond() {
+        assert_eq!(next_batch(1, 1, 10_000_000, 64), 1);
+        assert_eq!(next_batch(64, 64, 64_000_000, 64), 1, "down at once");
+        assert_eq!(next_batch(1, 1, 10, 64), 2, "up by doubling");
+        assert_eq!(next_batch(32, 32, 320, 64), 64);
+        assert_eq!(next_batch(64, 64, 64 * 100, 64), 10);
+        assert_eq!(next_batch(64, 64, 0, 64), 64);
+    }
+}

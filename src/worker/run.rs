@@ -1,0 +1,348 @@
+//! Running one claimed batch: each request through its stages in place, panics contained.
+
+use super::Worker;
+use crate::cold::{Cold, Failure, NEVER_NS, Trace, VOID_NS};
+use crate::limits::TRACE_LEN;
+use crate::panics;
+use crate::request::Request;
+use crate::ring::claim::Claimed;
+use crate::shared::{Control, Group, Progress, Shared};
+use crate::slot::Phase;
+use crate::stage::{StageId, StateMachine, Step, StepKind};
+use crate::sync::Ordering;
+use crate::window::Order;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Stages that the plain loop runs before it hands a request over to the checked one, which keeps a
+/// trace of the last ones.
+fn plain_visits(visits_max: u32) -> u32 {
+    visits_max.saturating_sub(TRACE_LEN as u32)
+}
+
+/// The way of a request through the stages, for machines that must be acyclic. Its memory is made
+/// with the worker.
+#[derive(Debug)]
+pub(super) struct Path {
+    /// One bit for each stage.
+    visited: Vec<u64>,
+    /// The stages in the order of the visits.
+    stages: Vec<u16>,
+}
+
+impl Path {
+    pub(super) fn with_capacity(stages: usize) -> Self {
+        Self {
+            visited: vec![0; stages.div_ceil(u64::BITS as usize)],
+            stages: Vec::with_capacity(stages),
+        }
+    }
+
+    /// Bytes that a path through so many stages allocates.
+    pub(super) fn bytes(stages: usize) -> usize {
+        stages.div_ceil(u64::BITS as usize) * size_of::<u64>() + stages * size_of::<u16>()
+    }
+
+    /// Goes on to a stage; `false` if the way has been there before.
+    fn enter(&mut self, stage: u16) -> bool {
+        let bit = 1 << (stage % 64);
+        let word = &mut self.visited[usize::from(stage / 64)];
+        let new = *word & bit == 0;
+        if new {
+            *word |= bit;
+            self.stages.push(stage);
+        }
+        new
+    }
+
+    fn clear(&mut self) {
+        for stage in self.stages.drain(..) {
+            self.visited[usize::from(stage / 64)] &= !(1 << (stage % 64));
+        }
+    }
+
+    fn trace(&self, last: u16) -> Trace {
+        let mut trace = Trace::default();
+        self.stages.iter().for_each(|stage| trace.push(*stage));
+        trace.push(last);
+        trace
+    }
+}
+
+impl<M: StateMachine> Worker<M> {
+    /// Runs a claimed batch and leaves each request's phase in `self.phases`.
+    #[inline(always)]
+    pub(super) fn run_batch(&mut self, index: u32, claimed: Claimed) {
+        self.progress()
+            .running
+            .store(claimed.len as u32, Ordering::Relaxed);
+        let mut at = 0;
+        while at < claimed.len {
+            if self.machine.is_none() && !self.renew_machine() {
+                self.give_up(index, claimed, at);
+                break;
+            }
+            let shared = &*self.shared;
+            let mut run = Run {
+                shared,
+                group: shared.group(index),
+                index,
+                progress: &shared.workers[self.index].progress,
+                machine: self.machine.as_mut().expect("renewed above"),
+                path: &mut self.path,
+            };
+            let phases = &mut self.phases;
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                let order = run.group.window.order();
+                while at < claimed.len {
+                    phases[at] = run.request(order, claimed.first.wrapping_add(at as u64));
+                    at += 1;
+                }
+            }));
+            if let Err(payload) = result {
+                self.panicked(index, claimed, at, panics::message(payload));
+                // What the panic left of the machine is not to be trusted.
+                let broken = self.machine.take();
+                panics::contain(|| drop(broken));
+                at += 1;
+            }
+        }
+        self.progress()
+            .place
+            .store(Progress::NOWHERE, Ordering::Relaxed);
+        self.progress().running.store(0, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn progress(&self) -> &Progress {
+        &self.shared.workers[self.index].progress
+    }
+
+    /// Makes a fresh machine in place of one that panicked. If the factory panics too it is asked
+    /// again for the next batch.
+    #[cold]
+    fn renew_machine(&mut self) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| (self.shared.factory)())) {
+            Ok(machine) => self.machine = Some(machine),
+            Err(payload) => self.factory_panic = Some(panics::message(payload)),
+        }
+        self.machine.is_some()
+    }
+
+    /// Ends the rest of a batch for which there is no machine.
+    #[cold]
+    fn give_up(&mut self, index: u32, claimed: Claimed, from: usize) {
+        let cause = self.factory_panic.take().unwrap_or_default();
+        for at in from..claimed.len {
+            let message = format!("the machine's factory panicked: {cause}");
+            self.panicked(index, claimed, at, message.into_boxed_str());
+        }
+    }
+
+    /// Ends one request as panicked.
+    #[cold]
+    fn panicked(&mut self, index: u32, claimed: Claimed, at: usize, message: Box<str>) {
+        let window = &self.shared.group(index).window;
+        let slot = window.slot_of(window.order(), claimed.first.wrapping_add(at as u64));
+        // SAFETY: the slot was claimed by this worker and is not yet completed; the panic has ended
+        // the request that borrowed the entry.
+        let before = unsafe {
+            window.cold(slot, |cold| {
+                (*cold).deadline_ns = NEVER_NS;
+                std::mem::replace(&mut (*cold).failure, Failure::Panic(message))
+            })
+        };
+        // A stage may have failed the request before it panicked.
+        panics::contain(|| drop(before));
+        self.phases[at] = Phase::Panicked;
+    }
+}
+
+/// What the requests of one batch have in common.
+struct Run<'a, M: StateMachine> {
+    shared: &'a Shared<M>,
+    group: &'a Group<M::Data, M::Error>,
+    index: u32,
+    progress: &'a Progress,
+    machine: &'a mut M,
+    path: &'a mut Path,
+}
+
+impl<M: StateMachine> Run<'_, M> {
+    /// Runs the request at a claimed position to its end.
+    #[inline(always)]
+    fn request(&mut self, order: Order, position: u64) -> Phase {
+        let slot = self.group.window.slot_of(order, position);
+        // SAFETY: the slot was claimed by this worker and is not yet completed, so it owns both the
+        // payload and the cold entry; each request makes these references once.
+        let (value, cold) = unsafe {
+            let value = self.group.window.value(slot, |value| &mut *value);
+            (value, self.group.window.cold(slot, |cold| &mut *cold))
+        };
+        let mut request = Request {
+            value,
+            cold,
+            context: &self.shared.context,
+            stage: StageId::new(0),
+            group: self.index,
+            position,
+        };
+        let rules = &self.shared.rules;
+        let checked = rules.is_checked()
+            || self.group.control() & Control::CHECK != 0
+            || position & rules.sample_mask == 0;
+        if checked {
+            return self.run_checked(&mut request, 0);
+        }
+        let visits = plain_visits(rules.visits_max);
+        self.run_plain(&mut request, visits)
+            .unwrap_or_else(|| self.run_checked(&mut request, visits))
+    }
+
+    /// The hot loop: one indirect call a stage. `None` after `visits` stages.
+    #[inline(always)]
+    fn run_plain(&mut self, request: &mut Request<'_, M>, visits: u32) -> Option<Phase> {
+        for _ in 0..visits {
+            match self.call(request) {
+                StepKind::Next(stage) => request.stage = StageId::new(stage),
+                end => return Some(ended(end)),
+            }
+        }
+        None
+    }
+
+    /// Calls the request's stage.
+    #[inline(always)]
+    fn call(&mut self, request: &mut Request<'_, M>) -> StepKind {
+        let stage = request.stage.index();
+        let Some(run) = self.shared.context.table.runs.get(stage) else {
+            no_such_stage(stage, self.shared.context.table.runs.len());
+        };
+        let place = u64::from(self.index) << 16 | stage as u64;
+        self.progress.place.store(place, Ordering::Relaxed);
+        let entered = &self.progress.entered[stage];
+        entered.store(
+            entered.load(Ordering::Relaxed).wrapping_add(1),
+            Ordering::Relaxed,
+        );
+        let step: Step = run(self.machine, request);
+        step.kind()
+    }
+
+    /// The loop with everything that is not needed for most requests: cancellation, deadlines,
+    /// hooks, the acyclic mode, traces and times. The request has run through `before` stages.
+    #[cold]
+    fn run_checked(&mut self, request: &mut Request<'_, M>, before: u32) -> Phase {
+        let sampled = before == 0 && request.position & self.shared.rules.sample_mask == 0;
+        let start_ns = if sampled {
+            self.shared.context.now_ns()
+        } else {
+            0
+        };
+        let phase = self.run_stages(request, before, sampled.then_some(start_ns));
+        self.path.clear();
+        request.cold.deadline_ns = NEVER_NS;
+        if sampled {
+            let queue_ns = start_ns.saturating_sub(request.cold.submitted_ns);
+            let run_ns = self.shared.context.now_ns().saturating_sub(start_ns);
+            for times in [&self.shared.times, &self.group.times] {
+                times.queue.record(queue_ns);
+                times.run.record(run_ns);
+            }
+        }
+        phase
+    }
+
+    fn run_stages(
+        &mut self,
+        request: &mut Request<'_, M>,
+        before: u32,
+        mut sampled_ns: Option<u64>,
+    ) -> Phase {
+        let shared = self.shared;
+        let mut trace = Trace::after(before);
+        // A way that panicked has left its marks.
+        self.path.clear();
+        for _ in before..shared.rules.visits_max {
+            let stage = request.stage.index() as u16;
+            if let Some(phase) = self.interrupted(request.cold) {
+                return phase;
+            }
+            if usize::from(stage) >= shared.context.table.runs.len() {
+                no_such_stage(usize::from(stage), shared.context.table.runs.len());
+            }
+            if shared.rules.dag && !self.path.enter(stage) {
+                request.cold.failure = Failure::Cycle(self.path.trace(stage));
+                return Phase::Cyclic;
+            }
+            trace.push(stage);
+            for hook in &shared.rules.hooks {
+                if let Err(error) = hook(self.machine, request) {
+                    request.cold.failure = Failure::Error(error);
+                    return Phase::Failed;
+                }
+            }
+            let step = self.call(request);
+            if let Some(start_ns) = &mut sampled_ns {
+                let now_ns = shared.context.now_ns();
+                let run_ns = now_ns.saturating_sub(*start_ns);
+                shared.stage_times[usize::from(stage)].record(run_ns);
+                *start_ns = now_ns;
+            }
+            match step {
+                StepKind::Next(next) => {
+                    self.check_declared(stage, next);
+                    request.stage = StageId::new(next);
+                }
+                end => return ended(end),
+            }
+        }
+        trace.push(request.stage.index() as u16);
+        request.cold.failure = Failure::Cycle(trace);
+        Phase::Cyclic
+    }
+
+    /// Whether the request must end before its next stage.
+    fn interrupted(&self, cold: &Cold<M::Error>) -> Option<Phase> {
+        let control = self.group.control();
+        if control & Control::CANCELLED != 0 {
+            return Some(Phase::Cancelled);
+        }
+        if control & Control::MARKED == 0 {
+            return None;
+        }
+        match cold.deadline_ns {
+            NEVER_NS => None,
+            VOID_NS => Some(Phase::Cancelled),
+            deadline_ns => (self.shared.context.now_ns() >= deadline_ns).then_some(Phase::Expired),
+        }
+    }
+
+    /// In an acyclic machine, a step that the table does not declare ends the request by a panic:
+    /// the declarations are what `build()` has proved acyclic.
+    fn check_declared(&self, from: u16, to: u16) {
+        if !self.shared.rules.dag {
+            return;
+        }
+        let table = &self.shared.context.table;
+        if let Some(Some(declared)) = table.next.get(usize::from(from))
+            && !declared.contains(&to)
+        {
+            let (from, to) = (table.name(from.into()), table.name(to.into()));
+            panic!("stage `{from}` went to `{to}`, which it does not declare");
+        }
+    }
+}
+
+#[inline(always)]
+fn ended(step: StepKind) -> Phase {
+    match step {
+        StepKind::Done => Phase::Done,
+        StepKind::Fail => Phase::Failed,
+        StepKind::Drop | StepKind::Next(_) => Phase::Dropped,
+    }
+}
+
+#[cold]
+fn no_such_stage(stage: usize, stages: usize) -> ! {
+    panic!("a stage answered with stage id {stage}; the table has {stages} stages")
+}
