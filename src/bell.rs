@@ -78,14 +78,15 @@ impl Service {
         }
     }
 
-    /// Whether the workers have left.
+    /// Whether the workers have left. Acquire: pairs with [`leave`](Self::leave).
     pub fn is_gone(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == GONE
+        self.state.load(Ordering::Acquire) == GONE
     }
 
-    /// The workers have left. The caller must pass the heavy barrier (rule 4).
+    /// The workers have left. The caller must pass the heavy barrier (rule 4). Release: pairs with
+    /// [`is_gone`](Self::is_gone), so that who sees it sees all that they completed.
     pub fn leave(&self) {
-        self.state.store(GONE, Ordering::Relaxed);
+        self.state.store(GONE, Ordering::Release);
     }
 
     /// The worker polls the group from now on.

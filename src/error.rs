@@ -52,9 +52,7 @@ impl fmt::Display for BuildError {
         match self {
             Self::Invalid(problems) => {
                 f.write_str("the pipeline cannot be built:")?;
-                problems
-                    .iter()
-                    .try_for_each(|problem| write!(f, "\n  {problem}"))
+                problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
             }
             Self::OutOfMemory { bytes, total } => write!(
                 f,
@@ -65,10 +63,7 @@ impl fmt::Display for BuildError {
                 write!(f, "the thread `{thread}` could not be started: {source}")
             }
             Self::Factory { worker, message } => {
-                write!(
-                    f,
-                    "the machine's factory panicked in worker {worker}: {message}"
-                )
+                write!(f, "the machine's factory panicked in worker {worker}: {message}")
             }
         }
     }
@@ -237,17 +232,10 @@ impl fmt::Display for CloseTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the pipeline is not closed after {:?}", self.waited)?;
         if !self.groups.is_empty() {
-            write!(
-                f,
-                "; groups with requests not ended or not received: {:?}",
-                self.groups
-            )?;
+            write!(f, "; groups with requests not ended or not received: {:?}", self.groups)?;
         }
         self.busy.iter().try_for_each(|(worker, stage, group)| {
-            write!(
-                f,
-                "; worker {worker} is in stage `{stage}` for group {group}"
-            )
+            write!(f, "; worker {worker} is in stage `{stage}` for group {group}")
         })
     }
 }

@@ -13,8 +13,7 @@ pub struct Graph {
 impl Graph {
     pub(crate) fn new<M: StateMachine>(table: &Table<M>) -> Self {
         let edges = |ids: &Option<Box<[u16]>>| {
-            ids.as_ref()
-                .map(|ids| ids.iter().map(|id| usize::from(*id)).collect())
+            ids.as_ref().map(|ids| ids.iter().map(|id| usize::from(*id)).collect())
         };
         let names = table.names.iter().map(|name| name.to_string());
         Self::from_parts(names.collect(), table.next.iter().map(edges).collect())
@@ -38,23 +37,16 @@ impl Graph {
             };
             open.extend(next);
         }
-        let lost = reached
-            .iter()
-            .zip(&self.names)
-            .filter(|(reached, _)| !**reached);
+        let lost = reached.iter().zip(&self.names).filter(|(reached, _)| !**reached);
         lost.map(|(_, name)| name.as_str()).collect()
     }
 
     /// The declared successors that are not in the table, each with the stage that declares it.
     pub(crate) fn unknown(&self) -> Vec<(&str, usize)> {
         let declared = self.names.iter().zip(&self.next).flat_map(|(name, next)| {
-            next.iter()
-                .flatten()
-                .map(move |stage| (name.as_str(), *stage))
+            next.iter().flatten().map(move |stage| (name.as_str(), *stage))
         });
-        declared
-            .filter(|(_, stage)| *stage >= self.names.len())
-            .collect()
+        declared.filter(|(_, stage)| *stage >= self.names.len()).collect()
     }
 
     /// A cycle of declared edges, from a stage back to itself, if there is one.
@@ -81,9 +73,7 @@ impl Graph {
         way.push((start, 0));
         color[start] = Color::Open;
         while let Some((stage, followed)) = way.last_mut() {
-            let successor = self.next[*stage]
-                .as_ref()
-                .and_then(|next| next.get(*followed));
+            let successor = self.next[*stage].as_ref().and_then(|next| next.get(*followed));
             *followed += 1;
             match successor.copied() {
                 None => {
@@ -120,8 +110,7 @@ impl Graph {
             match next {
                 None => _ = writeln!(text, "    s{index} -> any [style=dashed];"),
                 Some(next) => {
-                    next.iter()
-                        .for_each(|to| _ = writeln!(text, "    s{index} -> s{to};"));
+                    next.iter().for_each(|to| _ = writeln!(text, "    s{index} -> s{to};"));
                 }
             }
         }
@@ -140,8 +129,7 @@ impl Graph {
             match next {
                 None => _ = writeln!(text, "    s{index} -.-> any([\"?\"])"),
                 Some(next) => {
-                    next.iter()
-                        .for_each(|to| _ = writeln!(text, "    s{index} --> s{to}"));
+                    next.iter().for_each(|to| _ = writeln!(text, "    s{index} --> s{to}"));
                 }
             }
         }
@@ -163,10 +151,7 @@ mod tests {
     fn graph(edges: &[(&str, Option<&[usize]>)]) -> Graph {
         Graph {
             names: edges.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            next: edges
-                .iter()
-                .map(|(_, next)| next.map(<[usize]>::to_vec))
-                .collect(),
+            next: edges.iter().map(|(_, next)| next.map(<[usize]>::to_vec)).collect(),
         }
     }
 
@@ -184,12 +169,8 @@ mod tests {
         assert_eq!(cyclic.cycle(), Some(vec!["b", "c", "b"]));
         let own = graph(&[("a", Some(&[0]))]);
         assert_eq!(own.cycle(), Some(vec!["a", "a"]));
-        let diamond = graph(&[
-            ("a", Some(&[1, 2])),
-            ("b", Some(&[3])),
-            ("c", Some(&[3])),
-            ("d", Some(&[])),
-        ]);
+        let diamond =
+            graph(&[("a", Some(&[1, 2])), ("b", Some(&[3])), ("c", Some(&[3])), ("d", Some(&[]))]);
         assert_eq!(diamond.cycle(), None);
     }
 

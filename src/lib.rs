@@ -63,6 +63,11 @@ macro_rules! internal {
     };
 }
 
+/// What the models need beside those modules.
+#[cfg(stageline_loom)]
+#[path = "../loom-tests/engine.rs"]
+pub mod model;
+
 internal!(bell, cold, ring, shared, slab, slot, sync, wait, window);
 
 mod error;

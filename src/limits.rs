@@ -5,6 +5,8 @@
 
 /// Workers of one pipeline, at most.
 pub const WORKERS_MAX: usize = 256;
+/// The largest id of a CPU that a worker can be pinned to: the system's CPU sets have 1024 bits.
+pub const CPU_ID_MAX: usize = 1023;
 /// Request groups of one pipeline, at most.
 pub const GROUPS_MAX: usize = 65_536;
 /// Request groups of one pipeline, by default.
@@ -34,10 +36,7 @@ pub const STALL_MS_MIN: u64 = 1;
 /// Longest time after which a group can be said to be stalled, in milliseconds (one day).
 pub const STALL_MS_MAX: u64 = 86_400_000;
 
-const _: () = assert!(
-    WINDOW_MAX <= 1 << 31,
-    "a slot index and its lap bit share 32 bits"
-);
+const _: () = assert!(WINDOW_MAX <= 1 << 31, "a slot index and its lap bit share 32 bits");
 const _: () = assert!(STAGES_MAX <= 1 << 16, "a stage id has 16 bits");
 const _: () = assert!(GROUPS_MAX <= 1 << 32, "a group index has 32 bits");
 const _: () = assert!(BATCH_DEFAULT <= BATCH_MAX);

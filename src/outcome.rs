@@ -34,10 +34,9 @@ impl<'a, E> Outcome<'a, E> {
         match (phase, failure) {
             (Phase::Failed, Failure::Error(error)) => Self::Failed(error),
             (Phase::Panicked, Failure::Panic(message)) => Self::Panicked(message),
-            (Phase::Cyclic, Failure::Cycle(trace)) => Self::Cyclic(Cycle {
-                trace,
-                names: &table.names,
-            }),
+            (Phase::Cyclic, Failure::Cycle(trace)) => {
+                Self::Cyclic(Cycle { trace, names: &table.names })
+            }
             (Phase::Dropped, _) => Self::Dropped,
             (Phase::Cancelled, _) => Self::Cancelled,
             (Phase::Expired, _) => Self::Expired,
@@ -90,8 +89,7 @@ impl fmt::Display for Cycle<'_> {
         if skipped > 0 {
             write!(f, "{arrow}({skipped} more)")?;
         }
-        rest.iter()
-            .try_for_each(|stage| write!(f, "{arrow}{}", name(stage)))
+        rest.iter().try_for_each(|stage| write!(f, "{arrow}{}", name(stage)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::cold::{Cold, Failure, NEVER_NS};
 use crate::stage::{StageId, StateMachine, Step, Table};
+use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
@@ -30,7 +31,8 @@ pub struct Request<'r, M: StateMachine> {
     pub(crate) value: &'r mut M::Data,
     pub(crate) cold: &'r mut Cold<M::Error>,
     pub(crate) context: &'r Context<M>,
-    pub(crate) stage: StageId<M>,
+    /// Where the worker is (see `Progress::place`), the stage in its low 16 bits.
+    pub(crate) place: &'r AtomicU64,
     pub(crate) group: u32,
     pub(crate) position: u64,
 }
@@ -64,12 +66,12 @@ impl<M: StateMachine> Request<'_, M> {
     /// The stage that runs.
     #[inline(always)]
     pub fn stage(&self) -> StageId<M> {
-        self.stage
+        StageId::new(self.place.load(Ordering::Relaxed) as u16)
     }
 
     /// The name of the stage that runs.
     pub fn stage_name(&self) -> &str {
-        self.context.table.name(self.stage.index())
+        self.context.table.name(self.stage().index())
     }
 
     /// Index of the request's group.

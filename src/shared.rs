@@ -7,13 +7,15 @@ use crate::panics;
 use crate::request::Context;
 use crate::stage::{Hook, StateMachine};
 use crate::stats::AtomicHistogram;
-use crate::sync::{self, ArrayQueue, AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{self, Arc, ArrayQueue, AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::wait::{Event, WaitPlan};
 use crate::window::{Order, Window};
 use crate::slab::Slab;
 use crate::slot::Phase;
 use crate::stats::Ledger;
 use crossbeam_utils::CachePadded;
+use std::ops::Deref;
+use std::ptr::NonNull;
 
 /// The conditions of a group that stop or slow its requests: a set of bits in one word.
 pub struct Control;
@@ -249,6 +251,9 @@ pub struct Shared<M: StateMachine> {
     pub wait: WaitPlan,
     /// Workers that may be awake at once: as many as there are CPUs for them.
     pub awake_max: u32,
+    /// Workers that have not left. Written by each as it leaves; AcqRel, so that the last one has seen
+    /// all that the others completed.
+    pub at_work: CachePadded<AtomicU32>,
     /// Workers that sleep. Written by workers as they go to sleep and wake, read by who would wake
     /// one to help. A hint, Relaxed.
     pub parked: CachePadded<AtomicU32>,
@@ -258,7 +263,8 @@ pub struct Shared<M: StateMachine> {
     pub stop: CachePadded<AtomicBool>,
     /// The pipeline takes no more openings.
     pub closed: AtomicBool,
-    pub times: Times,
+    /// Written with each sampled request, so on lines of its own.
+    pub times: CachePadded<Times>,
     pub stage_times: Slab<AtomicHistogram>,
     /// Stalls found in all groups. Written by the stall watch.
     pub stalls: AtomicU64,
@@ -282,9 +288,9 @@ impl<M: StateMachine> Shared<M> {
 
     /// Makes sure that some worker sees what the caller has just published in this group.
     #[inline(always)]
-    pub fn attend(&self, index: u32) {
+    fn attend(&self, group: &Group<M::Data, M::Error>, index: u32) {
         sync::light_barrier();
-        let attention = self.group(index).front.service.look();
+        let attention = group.front.service.look();
         if attention != Attention::Polled {
             self.call_attention(index, attention);
         } else if self.workers.len() > 1 && self.home(index).wants_help.load(Ordering::Relaxed) {
@@ -354,16 +360,18 @@ impl<M: StateMachine> Shared<M> {
     /// Receives for a group that has no receiver any more. The caller holds its index.
     fn discard_results(&self, index: u32) {
         let window = &self.group(index).window;
+        let order = window.order();
         loop {
             // SAFETY: both ends are closed, and the queue gave the index to this thread alone.
             let failure = unsafe {
                 window.receive(|cursor| {
-                    let finished = window.next_finished(cursor)?;
+                    let finished = window.next_finished(order, cursor)?;
                     // SAFETY: a finished slot belongs to the receive end until it is released.
-                    let failure = window.cold(finished.place.slot, |cold| {
+                    let failure = window.cold(finished.place.slot(), |cold| {
                         std::mem::take(&mut (*cold).failure)
                     });
-                    window.release(cursor, finished);
+                    window.consume(order, cursor, finished);
+                    window.publish_received(cursor);
                     Some(failure)
                 })
             };
@@ -432,11 +440,15 @@ impl<M: StateMachine> Shared<M> {
         self.workers.iter().for_each(|worker| worker.event.notify());
     }
 
-    /// The workers have left: whatever is published from now on, its receiver ends.
-    pub fn workers_left(&self) {
-        self.groups.iter().for_each(|group| group.front.service.leave());
-        sync::heavy_barrier();
-        self.wake_all_ends();
+    /// A worker will look at no group again. The last one marks every group as left: whatever is
+    /// published from then on, its receiver ends. Whoever ends the pipeline may not wait for that (a
+    /// stage that drops it, a close that gave up), so the workers do it.
+    pub fn worker_left(&self) {
+        if self.at_work.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.groups.iter().for_each(|group| group.front.service.leave());
+            sync::heavy_barrier();
+            self.wake_all_ends();
+        }
     }
 
     /// The requests of all groups since the pipeline was built.
@@ -449,5 +461,55 @@ impl<M: StateMachine> Shared<M> {
             total.add(&ledger);
         }
         total
+    }
+}
+
+/// A group as its ends hold it: found once, and kept alive.
+pub struct GroupHandle<M: StateMachine> {
+    shared: Arc<Shared<M>>,
+    group: NonNull<Group<M::Data, M::Error>>,
+    index: u32,
+}
+
+// SAFETY: the handle is an `Arc<Shared<M>>` and a shared reference into it; `Shared` is Sync, since
+// its groups are for payloads and errors that are Send.
+unsafe impl<M: StateMachine> Send for GroupHandle<M> {}
+
+impl<M: StateMachine> GroupHandle<M> {
+    pub fn new(shared: Arc<Shared<M>>, index: u32) -> Self {
+        let group = NonNull::from(shared.group(index));
+        Self { shared, group, index }
+    }
+
+    pub fn shared(&self) -> &Shared<M> {
+        &self.shared
+    }
+
+    #[inline(always)]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Makes sure that some worker sees what the caller has just published.
+    #[inline(always)]
+    pub fn attend(&self) {
+        self.shared.attend(self, self.index);
+    }
+}
+
+impl<M: StateMachine> Deref for GroupHandle<M> {
+    type Target = Group<M::Data, M::Error>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Self::Target {
+        // SAFETY: the group stands in a slab that `shared` owns and never changes, and which this
+        // handle keeps alive.
+        unsafe { self.group.as_ref() }
+    }
+}
+
+impl<M: StateMachine> Clone for GroupHandle<M> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), group: self.group, index: self.index }
     }
 }

@@ -53,6 +53,18 @@ impl<T> Slab<T> {
         Ok(Self { start, len })
     }
 
+    /// The element at `index`, without a check in release builds.
+    ///
+    /// # Safety
+    ///
+    /// `index` is less than the length.
+    #[inline(always)]
+    pub unsafe fn at(&self, index: usize) -> &T {
+        debug_assert!(index < self.len);
+        // SAFETY: by this function's contract, inside the initialised elements.
+        unsafe { &*self.start.as_ptr().add(index) }
+    }
+
     /// Bytes that a slab of `len` elements takes, `usize::MAX` if that is more than can be
     /// addressed.
     pub fn bytes(len: usize) -> usize {

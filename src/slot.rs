@@ -1,18 +1,21 @@
 //! A message slot: the turn word and the payload.
 //!
-//! The turn says whose the slot is, for which position of the ring, and how the request ended:
+//! The turn says for which position of the ring the slot is filled, and how the request ended:
 //!
 //! ```text
-//!  submitter            worker              receiver
-//!  Free(p) ──────► Ready(p) ──────► Done(p) ──────► Free(p + window)
-//!                              └──► Failed(p), Dropped(p), .. ──┘
+//!  submitter            worker                          receiver
+//!  fills ──► Ready(p) ─────────► Done(p), Failed(p), .. ─────────► received = p + 1
+//!    ▲                                                                │
+//!    └──────────────── the window's `received` cursor ◄───────────────┘
 //! ```
 //!
-//! 1. Exactly one party owns the payload at any time: the submitter that took position `p` from
-//!    `Free(p)` on; the worker that claimed `p` from `Ready(p)` on; the receiver from a finished
-//!    phase on, until it stores the next `Free`.
-//! 2. Each step is a Release store by the owner, and the next owner's Acquire load of that very
-//!    value. So the turn is all the synchronisation that the payload needs.
+//! 1. Exactly one party owns the payload at any time: the worker that claimed position `p` from
+//!    `Ready(p)` on; the receiver from a finished phase on; the submitter from the moment that the
+//!    window's `received` cursor (`window.rs`) says that the slot's last position has been received.
+//! 2. The first two steps are a Release store of the turn by the owner, and the next owner's Acquire
+//!    load of that very value; the last is a Release store and an Acquire load of the cursor. The
+//!    receiver does not write to the slot: a store there would cost it the line, which it has only
+//!    read, and hold up the submission that comes next.
 //! 3. Positions are never reset, so a value of the turn never comes back (a position is kept modulo
 //!    2^60: at a thousand million requests a second for one group that is 36 years).
 
@@ -26,8 +29,8 @@ const PHASE_MASK: u64 = (1 << PHASE_BITS) - 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Phase {
-    /// The submitter that takes the position may write.
-    Free = 0,
+    /// Never used.
+    Empty = 0,
     /// Waits for a worker, or is being run by the one that claimed it.
     Ready = 1,
     /// Ended by the last stage.
@@ -92,16 +95,9 @@ pub struct Slot<T> {
 unsafe impl<T: Send> Sync for Slot<T> {}
 
 impl<T> Slot<T> {
-    /// A free slot, for the submitter that takes `position`.
-    pub fn new(position: u64, value: T) -> Self {
-        Self { turn: AtomicU64::new(turn(position, Phase::Free)), value: UnsafeCell::new(value) }
-    }
-
-    /// Whether the submitter that takes `position` may write. Acquire: pairs with the receiver's
-    /// [`release`](Self::release).
-    #[inline(always)]
-    pub fn is_free(&self, position: u64) -> bool {
-        self.turn.load(Ordering::Acquire) == turn(position, Phase::Free)
+    /// A slot that stands for no position yet.
+    pub fn new(value: T) -> Self {
+        Self { turn: AtomicU64::new(turn(0, Phase::Empty)), value: UnsafeCell::new(value) }
     }
 
     /// Hands the filled slot to the workers. Release: pairs with [`is_ready`](Self::is_ready).
@@ -128,7 +124,7 @@ impl<T> Slot<T> {
     pub fn finished_at(&self, position: u64) -> Option<Phase> {
         let now = self.turn.load(Ordering::Acquire);
         // Equal positions leave only the phase bits; anything else leaves a value above them.
-        Phase::finished(now ^ turn(position, Phase::Free))
+        Phase::finished(now ^ turn(position, Phase::Empty))
     }
 
     /// Position and phase of a slot that a completion ring has just named; `near` is a position less
@@ -141,13 +137,6 @@ impl<T> Slot<T> {
         let distance = (now & !PHASE_MASK).wrapping_sub(near << PHASE_BITS) as i64 >> PHASE_BITS;
         let position = near.wrapping_add_signed(distance);
         (position, phase.expect("a completion ring names only finished slots"))
-    }
-
-    /// Gives the slot back, for the submitter that takes `position`. Release: pairs with
-    /// [`is_free`](Self::is_free).
-    #[inline(always)]
-    pub fn release(&self, position: u64) {
-        self.turn.store(turn(position, Phase::Free), Ordering::Release);
     }
 
     /// Runs `f` on the payload.
@@ -169,19 +158,19 @@ mod tests {
     #[test]
     fn a_slot_goes_round() {
         for first in [0, u64::from(u32::MAX), (1 << 60) - 1, u64::MAX] {
-            let slot = Slot::new(first, 7_u8);
-            assert!(slot.is_free(first) && !slot.is_ready(first));
+            let slot = Slot::new(7_u8);
+            assert!(!slot.is_ready(first));
+            assert_eq!(slot.finished_at(first), None);
             slot.publish(first);
-            assert!(slot.is_ready(first) && !slot.is_free(first));
+            assert!(slot.is_ready(first) && !slot.is_ready(first.wrapping_add(4)));
             assert_eq!(slot.finished_at(first), None);
             slot.finish(first, Phase::Cyclic);
+            assert!(!slot.is_ready(first));
             assert_eq!(slot.finished_at(first), Some(Phase::Cyclic));
-            assert_eq!(slot.finished_at(first.wrapping_add(1)), None);
+            assert_eq!(slot.finished_at(first.wrapping_add(4)), None);
             for near in [first, first.wrapping_add(9), first.wrapping_sub(9)] {
                 assert_eq!(slot.finished(near), (first, Phase::Cyclic));
             }
-            slot.release(first.wrapping_add(4));
-            assert!(slot.is_free(first.wrapping_add(4)) && !slot.is_free(first));
         }
     }
 

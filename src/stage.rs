@@ -186,14 +186,8 @@ impl<M: StateMachine> Table<M> {
     pub(crate) fn from_runtime(stages: Vec<RuntimeStage<M>>) -> Self {
         Self {
             runs: stages.iter().map(|stage| stage.run).collect(),
-            next: stages
-                .iter()
-                .map(|stage| stage.next.as_deref().map(indices))
-                .collect(),
-            names: stages
-                .into_iter()
-                .map(|stage| stage.name.into_boxed_str())
-                .collect(),
+            next: stages.iter().map(|stage| stage.next.as_deref().map(indices)).collect(),
+            names: stages.into_iter().map(|stage| stage.name.into_boxed_str()).collect(),
         }
     }
 
@@ -214,10 +208,7 @@ mod tests {
     fn a_step_is_a_register_and_loses_nothing() {
         assert_eq!(size_of::<Step>(), 4);
         for index in [0, 1, 4095, u16::MAX] {
-            assert_eq!(
-                Step::next(StageId::<()>::new(index)).kind(),
-                StepKind::Next(index)
-            );
+            assert_eq!(Step::next(StageId::<()>::new(index)).kind(), StepKind::Next(index));
         }
         assert_eq!(Step::DONE.kind(), StepKind::Done);
         assert_eq!(Step::FAIL.kind(), StepKind::Fail);

@@ -21,10 +21,7 @@ impl Topology {
         SNAPSHOT.get_or_init(|| {
             let allowed = allowed_now();
             let quota = std::thread::available_parallelism().map_or(1, NonZero::get);
-            Self {
-                quota: quota.min(allowed.len().max(1)),
-                allowed,
-            }
+            Self { quota: quota.min(allowed.len().max(1)), allowed }
         })
     }
 
@@ -80,13 +77,7 @@ pub(crate) fn default_workers(topology: &Topology, reserve: usize) -> usize {
 
 /// Chooses a CPU for each worker.
 pub(crate) fn plan(topology: &Topology, wish: PinWish<'_>) -> PinPlan {
-    let PinWish {
-        workers,
-        cpus,
-        reserve,
-        pin,
-        caller,
-    } = wish;
+    let PinWish { workers, cpus, reserve, pin, caller } = wish;
     let usable = topology.usable();
     let free = usable.saturating_sub(reserve);
     if !cpus.is_empty() {
@@ -94,10 +85,7 @@ pub(crate) fn plan(topology: &Topology, wish: PinWish<'_>) -> PinPlan {
         let mut distinct = cpus.to_vec();
         distinct.sort_unstable();
         distinct.dedup();
-        let outside = distinct
-            .iter()
-            .filter(|cpu| !topology.allowed.contains(cpu))
-            .count();
+        let outside = distinct.iter().filter(|cpu| !topology.allowed.contains(cpu)).count();
         let crowded = distinct.len() < workers || workers > free + outside;
         return PinPlan {
             cpus: cpus.iter().copied().map(Some).collect(),
@@ -118,11 +106,7 @@ pub(crate) fn plan(topology: &Topology, wish: PinWish<'_>) -> PinPlan {
         };
     }
     if !pin || topology.allowed.is_empty() {
-        let reason = if pin {
-            "the system does not name its CPUs"
-        } else {
-            "as asked"
-        };
+        let reason = if pin { "the system does not name its CPUs" } else { "as asked" };
         return PinPlan {
             cpus: vec![None; workers],
             crowded: false,
@@ -131,16 +115,9 @@ pub(crate) fn plan(topology: &Topology, wish: PinWish<'_>) -> PinPlan {
         };
     }
     // A caller that is pinned keeps its CPU; the lowest ones are kept free otherwise.
-    let own = if caller.len() == 1 {
-        caller[0]
-    } else {
-        topology.allowed[0]
-    };
-    let (kept, others): (Vec<_>, Vec<_>) = topology
-        .allowed
-        .iter()
-        .copied()
-        .partition(|cpu| reserve > 0 && *cpu == own);
+    let own = if caller.len() == 1 { caller[0] } else { topology.allowed[0] };
+    let (kept, others): (Vec<_>, Vec<_>) =
+        topology.allowed.iter().copied().partition(|cpu| reserve > 0 && *cpu == own);
     let by_choice = others.into_iter().rev().chain(kept);
     PinPlan {
         cpus: by_choice.take(workers).map(Some).collect(),
@@ -155,29 +132,17 @@ mod tests {
     use super::*;
 
     fn machine(cpus: usize) -> Topology {
-        Topology {
-            allowed: (0..cpus).collect(),
-            quota: cpus,
-        }
+        Topology { allowed: (0..cpus).collect(), quota: cpus }
     }
 
     fn wish(workers: usize) -> PinWish<'static> {
-        PinWish {
-            workers,
-            cpus: &[],
-            reserve: 1,
-            pin: true,
-            caller: &[],
-        }
+        PinWish { workers, cpus: &[], reserve: 1, pin: true, caller: &[] }
     }
 
     #[test]
     fn the_callers_cpu_is_kept_free() {
         assert_eq!(plan(&machine(2), wish(1)).cpus, [Some(1)]);
-        let pinned = PinWish {
-            caller: &[3],
-            ..wish(3)
-        };
+        let pinned = PinWish { caller: &[3], ..wish(3) };
         assert_eq!(plan(&machine(4), pinned).cpus, [Some(2), Some(1), Some(0)]);
     }
 
@@ -187,40 +152,25 @@ mod tests {
         assert_eq!(crowded.cpus, vec![None; 10]);
         assert!(crowded.crowded);
         assert_eq!(crowded.awake_max, 1);
-        let all = plan(
-            &machine(2),
-            PinWish {
-                reserve: 0,
-                ..wish(2)
-            },
-        );
+        let all = plan(&machine(2), PinWish { reserve: 0, ..wish(2) });
         assert!(!all.crowded);
         assert_eq!(all.cpus, [Some(1), Some(0)]);
     }
 
     #[test]
     fn a_quota_counts_as_so_many_cpus() {
-        let quota = Topology {
-            allowed: (0..16).collect(),
-            quota: 2,
-        };
+        let quota = Topology { allowed: (0..16).collect(), quota: 2 };
         assert_eq!(default_workers(&quota, 1), 1);
         assert!(plan(&quota, wish(2)).crowded);
     }
 
     #[test]
     fn named_cpus_are_taken_as_they_are() {
-        let isolated = PinWish {
-            cpus: &[6, 7],
-            ..wish(2)
-        };
+        let isolated = PinWish { cpus: &[6, 7], ..wish(2) };
         let planned = plan(&machine(4), isolated);
         assert_eq!(planned.cpus, [Some(6), Some(7)]);
         assert!(!planned.crowded);
-        let twice = PinWish {
-            cpus: &[1, 1],
-            ..wish(2)
-        };
+        let twice = PinWish { cpus: &[1, 1], ..wish(2) };
         assert!(plan(&machine(4), twice).crowded);
     }
 }

@@ -8,7 +8,7 @@ use crate::ring::completion::CompletionRing;
 use crate::ring::posting::PostingRing;
 use crate::slab::{OutOfMemory, Slab};
 use crate::slot::{Phase, Slot};
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
+use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use crossbeam_utils::CachePadded;
 
 /// In which order a group's outputs are received.
@@ -25,9 +25,17 @@ pub enum Order {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Index of the slot in its window.
-    pub slot: usize,
+    slot: u32,
     /// The position.
     pub position: u64,
+}
+
+impl Place {
+    /// Index of the slot in its window.
+    #[inline(always)]
+    pub fn slot(self) -> usize {
+        self.slot as usize
+    }
 }
 
 /// A finished slot, before it is released.
@@ -38,7 +46,7 @@ pub struct Finished {
     /// How the request ended.
     pub phase: Phase,
     /// The worker whose ring named it; not meaningful in [`Order::Submission`].
-    lane: usize,
+    lane: u16,
 }
 
 /// What one worker keeps about one group: a line that only this worker writes.
@@ -65,6 +73,11 @@ impl Lane {
         self.outcomes[phase.outcome_index()].load(Ordering::Relaxed)
     }
 
+    #[cold]
+    fn count_others(&self, phases: &[Phase]) {
+        phases.iter().filter(|phase| **phase != Phase::Done).for_each(|phase| self.count(*phase, 1));
+    }
+
     /// Adds to a counter of which the calling thread is the only writer.
     #[inline(always)]
     fn count(&self, phase: Phase, more: u64) {
@@ -88,7 +101,7 @@ pub struct ReceiveCursor {
 }
 
 /// In place of a lane: the receive end claimed the request itself.
-const ORPHAN: usize = usize::MAX;
+const ORPHAN: u16 = u16::MAX;
 
 /// A group's slots, rings and cursors.
 #[derive(Debug)]
@@ -107,8 +120,10 @@ pub struct Window<T, E> {
     /// producer, compare-and-swap by shared ones), read for the statistics. Relaxed: the slot's turn
     /// carries the data.
     tail: CachePadded<AtomicU64>,
-    /// Copy of [`ReceiveCursor::head`] for others to read. Written by the receive end, read by the
-    /// statistics and by whoever closes the pipeline. Relaxed.
+    /// The position that is received next in [`Order::Submission`]; in both orders, slots released so
+    /// far. Written by the receive end with Release; the Acquire loads of the submit end pair with
+    /// it, and make the slot of the position one window on its own. Read by the statistics and by
+    /// whoever closes the pipeline, too.
     received: CachePadded<AtomicU64>,
     /// Requests that the receive end ended as cancelled. Written by it, read by the statistics.
     orphaned: AtomicU64,
@@ -145,11 +160,8 @@ impl<T, E> Window<T, E> {
         payload: &mut dyn FnMut() -> T,
     ) -> Result<Self, OutOfMemory> {
         debug_assert!(size.is_power_of_two());
-        let mask = size as u64 - 1;
-        // Slot `i` stands for the first position from the start on that maps to it.
-        let start = |slot: usize| position.wrapping_add((slot as u64).wrapping_sub(position) & mask);
         Ok(Self {
-            slots: Slab::try_new(size, |slot| Slot::new(start(slot), payload()))?,
+            slots: Slab::try_new(size, |_| Slot::new(payload()))?,
             cold: Slab::try_new(size, |_| ColdSlot(UnsafeCell::new(Cold::default())))?,
             posting: PostingRing::try_new(size)?,
             lanes: Slab::try_new(lanes, |_| Lane::default())?,
@@ -196,9 +208,17 @@ impl<T, E> Window<T, E> {
         }
     }
 
+    /// The slot with this index. Indices come from [`slot_of`](Self::slot_of) and from the rings.
+    #[inline(always)]
+    fn slot(&self, index: usize) -> &Slot<T> {
+        // SAFETY: an index is a position masked by the window's size, or was stored in the posting or
+        // completion ring by code that had it from there.
+        unsafe { self.slots.at(index) }
+    }
+
     #[inline(always)]
     fn place(&self, order: Order, position: u64) -> Place {
-        Place { slot: self.slot_of(order, position), position }
+        Place { slot: self.slot_of(order, position) as u32, position }
     }
 
     #[inline(always)]
@@ -215,7 +235,7 @@ impl<T, E> Window<T, E> {
     #[inline(always)]
     pub unsafe fn value<R>(&self, slot: usize, f: impl FnOnce(*mut T) -> R) -> R {
         // SAFETY: by this function's contract.
-        unsafe { self.slots[slot].value(f) }
+        unsafe { self.slot(slot).value(f) }
     }
 
     /// Runs `f` on a slot's cold entry.
@@ -225,7 +245,9 @@ impl<T, E> Window<T, E> {
     /// The caller owns the slot by its turn, and uses no other reference to the cold entry.
     #[inline(always)]
     pub unsafe fn cold<R>(&self, slot: usize, f: impl FnOnce(*mut Cold<E>) -> R) -> R {
-        self.cold[slot].0.with_mut(f)
+        debug_assert!(slot < self.cold.len());
+        // SAFETY: there is one cold entry for each slot; on the index see `slot`.
+        unsafe { self.cold.at(slot) }.0.with_mut(f)
     }
 
     // ---- the submit end ----
@@ -236,27 +258,44 @@ impl<T, E> Window<T, E> {
         self.tail.load(Ordering::Relaxed)
     }
 
-    /// The place for `tail`, the position that a sole producer submits next, if its slot is free.
+    /// The place for a position that a sole producer would submit, if its slot has been received.
+    /// `received` is the producer's copy of the cursor, which is looked at again only when the copy
+    /// says that the window is full.
     #[inline(always)]
-    pub fn vacant(&self, order: Order, tail: u64) -> Option<Place> {
-        let place = self.place(order, tail);
-        self.slots[place.slot].is_free(tail).then_some(place)
+    pub fn vacant(&self, order: Order, position: u64, received: &mut u64) -> Option<Place> {
+        if self.is_full(position, *received) {
+            *received = self.received.load(Ordering::Acquire);
+            if self.is_full(position, *received) {
+                return None;
+            }
+        }
+        Some(self.place(order, position))
     }
 
-    /// Takes a position among several producers, if the slot of the next one is free.
+    /// Whether `position` must wait for slots that are not received. (A position that another
+    /// producer has long taken may lie before `received`; it is not full, and cannot be taken.)
+    #[inline(always)]
+    fn is_full(&self, position: u64, received: u64) -> bool {
+        position.wrapping_sub(received) as i64 >= self.slots.len() as i64
+    }
+
+    /// Takes a position among several producers, if the slot of the next one has been received.
     #[inline]
     pub fn take_vacant(&self, order: Order) -> Option<Place> {
         let mut tail = self.tail();
         loop {
-            let Some(place) = self.vacant(order, tail) else {
+            if self.is_full(tail, self.received.load(Ordering::Acquire)) {
                 let now = self.tail();
                 if now == tail {
                     return None;
                 }
                 tail = now;
                 continue;
-            };
-            // Relaxed: `vacant` has acquired the slot, and the winner alone owns it from here on.
+            }
+            // Before the position is taken: once it is, others may take those behind it, and when one of
+            // them is received its slot is posted in this entry, for one window on.
+            let place = self.place(order, tail);
+            // Relaxed: the load of `received` has acquired the slot, and the winner alone owns it.
             match self.tail.compare_exchange(
                 tail,
                 tail.wrapping_add(1),
@@ -278,7 +317,16 @@ impl<T, E> Window<T, E> {
     /// Hands a filled slot to the workers.
     #[inline(always)]
     pub fn publish(&self, place: Place) {
-        self.slots[place.slot].publish(place.position);
+        self.slot(place.slot()).publish(place.position);
+    }
+
+    /// Hands filled slots of a sole producer to the workers, the last one first: a worker that waits
+    /// for the first finds all of them.
+    #[inline(always)]
+    pub fn publish_batch(&self, order: Order, first: u64, len: u64) {
+        for ahead in (0..len).rev() {
+            self.publish(self.place(order, first.wrapping_add(ahead)));
+        }
     }
 
     // ---- the workers ----
@@ -287,7 +335,22 @@ impl<T, E> Window<T, E> {
     #[inline(always)]
     pub fn has_ready(&self, ahead: usize) -> bool {
         let position = self.claim.cursor.position().wrapping_add(ahead as u64);
-        self.slots[self.slot_of(self.order(), position)].is_ready(position)
+        self.slot(self.slot_of(self.order(), position)).is_ready(position)
+    }
+
+    /// Whether the next request can be claimed. Unlike [`has_ready`](Self::has_ready) it is not misled
+    /// by a worker that claims that one and leaves others behind it: the Acquire that sees the slot
+    /// used sees the cursor moved, and looks there.
+    pub fn is_waiting(&self) -> bool {
+        loop {
+            let position = self.claim.cursor.position();
+            if self.slot(self.slot_of(self.order(), position)).is_ready(position) {
+                return true;
+            }
+            if self.claim.cursor.position() == position {
+                return false;
+            }
+        }
     }
 
     /// Takes up to `limit` requests.
@@ -303,9 +366,21 @@ impl<T, E> Window<T, E> {
 
     #[inline(always)]
     fn claim_in(&self, order: Order, limit: usize) -> Option<Claimed> {
-        self.claim.cursor.claim(limit, |position| {
-            self.slots[self.slot_of(order, position)].is_ready(position)
-        })
+        let is_ready = |position| self.slot(self.slot_of(order, position)).is_ready(position);
+        let cursor = &self.claim.cursor;
+        let last = cursor.position().wrapping_add(limit as u64 - 1);
+        if limit > 1 && is_ready(last) {
+            // A whole batch, most likely: ask for all of its lines at once, and to write to them.
+            for ahead in 0..limit as u64 {
+                let position = last.wrapping_sub(ahead);
+                sync::prefetch_for_write(self.slot(self.slot_of(order, position)));
+            }
+        }
+        if self.lanes.len() == 1 {
+            cursor.claim_alone(limit, is_ready)
+        } else {
+            cursor.claim(limit, is_ready)
+        }
     }
 
     /// How many requests to claim at once.
@@ -319,34 +394,45 @@ impl<T, E> Window<T, E> {
         self.claim.batch.store(batch as u32, Ordering::Relaxed);
     }
 
+    /// Asks for the lines that [`complete`](Self::complete) will write besides the slots, so that they
+    /// come while the requests run.
+    #[inline(always)]
+    pub fn prepare_completion(&self, lane_index: usize) {
+        if self.order() == Order::Completion {
+            let pushed = self.lanes[lane_index].pushed.load(Ordering::Relaxed);
+            self.completions(lane_index).prefetch_push(pushed);
+        }
+    }
+
     /// Hands a claimed batch to the receiver, each request with the phase that it ended in. For the
     /// worker that owns the lane.
     #[inline(always)]
     pub fn complete(&self, lane_index: usize, claimed: Claimed, phases: &[Phase]) {
         let lane = &self.lanes[lane_index];
-        let mut done = claimed.len as u64;
-        for phase in phases.iter().filter(|phase| **phase != Phase::Done) {
-            done -= 1;
-            lane.count(*phase, 1);
+        let others = phases.iter().filter(|phase| **phase != Phase::Done).count();
+        lane.count(Phase::Done, (phases.len() - others) as u64);
+        if others > 0 {
+            lane.count_others(phases);
         }
-        lane.count(Phase::Done, done);
-        let positions = (0..claimed.len as u64).map(|ahead| claimed.first.wrapping_add(ahead));
+        // Last to first: the receiver, which waits for the first, finds all of them.
+        let finished = phases.iter().enumerate().rev();
         match self.order() {
             Order::Submission => {
-                for (position, phase) in positions.zip(phases) {
-                    self.slots[self.slot_of(Order::Submission, position)].finish(position, *phase);
+                for (ahead, phase) in finished {
+                    let position = claimed.first.wrapping_add(ahead as u64);
+                    self.slot(self.slot_of(Order::Submission, position)).finish(position, *phase);
                 }
             }
             Order::Completion => {
                 let ring = self.completions(lane_index);
-                let mut pushed = lane.pushed.load(Ordering::Relaxed);
-                for (position, phase) in positions.zip(phases) {
+                let pushed = lane.pushed.load(Ordering::Relaxed);
+                for (ahead, phase) in finished {
+                    let position = claimed.first.wrapping_add(ahead as u64);
                     let slot = self.slot_of(Order::Completion, position);
-                    self.slots[slot].finish(position, *phase);
-                    ring.push(pushed, slot);
-                    pushed = pushed.wrapping_add(1);
+                    self.slot(slot).finish(position, *phase);
+                    ring.push(pushed.wrapping_add(ahead as u64), slot);
                 }
-                lane.pushed.store(pushed, Ordering::Relaxed);
+                lane.pushed.store(pushed.wrapping_add(claimed.len as u64), Ordering::Relaxed);
             }
         }
     }
@@ -379,11 +465,11 @@ impl<T, E> Window<T, E> {
 
     /// The next finished slot. It stays the next one until it is released.
     #[inline(always)]
-    pub fn next_finished(&self, cursor: &mut ReceiveCursor) -> Option<Finished> {
-        match self.order() {
+    pub fn next_finished(&self, order: Order, cursor: &mut ReceiveCursor) -> Option<Finished> {
+        match order {
             Order::Submission => {
                 let place = self.place(Order::Submission, cursor.head);
-                let phase = self.slots[place.slot].finished_at(place.position)?;
+                let phase = self.slot(place.slot()).finished_at(place.position)?;
                 Some(Finished { place, phase, lane: 0 })
             }
             Order::Completion => {
@@ -391,11 +477,14 @@ impl<T, E> Window<T, E> {
                 for _ in 0..lanes {
                     let lane = cursor.lane;
                     if let Some(slot) = self.completions(lane).peek(cursor.read[lane]) {
-                        let (position, phase) = self.slots[slot].finished(cursor.head);
-                        return Some(Finished { place: Place { slot, position }, phase, lane });
+                        let (position, phase) = self.slot(slot).finished(cursor.head);
+                        let place = Place { slot: slot as u32, position };
+                        return Some(Finished { place, phase, lane: lane as u16 });
                     }
                     cursor.lane = if lane + 1 == lanes { 0 } else { lane + 1 };
                 }
+                // The oldest request is likely to finish next: its slot comes along with the entry.
+                sync::prefetch_for_read(self.slot(self.posting.slot(cursor.head)));
                 None
             }
         }
@@ -412,24 +501,28 @@ impl<T, E> Window<T, E> {
         Some(Finished { place, phase: Phase::Cancelled, lane: ORPHAN })
     }
 
-    /// Gives a finished slot back to the submit end.
+    /// Gives finished slots back to the submit end: [`consume`](Self::consume) for each, then this.
     #[inline(always)]
-    pub fn release(&self, cursor: &mut ReceiveCursor, finished: Finished) {
-        let slot = finished.place.slot;
-        let next = cursor.head.wrapping_add(self.slots.len() as u64);
+    pub fn publish_received(&self, cursor: &ReceiveCursor) {
+        self.received.store(cursor.head, Ordering::Release);
+    }
+
+    /// Goes on to the next finished slot. This one is given back by the next
+    /// [`publish_received`](Self::publish_received).
+    #[inline(always)]
+    pub fn consume(&self, order: Order, cursor: &mut ReceiveCursor, finished: Finished) {
         if finished.lane == ORPHAN {
             cursor.orphan = None;
             self.orphaned.store(self.orphaned.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        } else if self.order() == Order::Completion {
-            let read = &mut cursor.read[finished.lane];
-            *read = read.wrapping_add(1);
         }
-        if self.order() == Order::Completion {
-            self.posting.post(next, slot);
+        if order == Order::Completion {
+            if let Some(read) = cursor.read.get_mut(usize::from(finished.lane)) {
+                *read = read.wrapping_add(1);
+            }
+            let next = cursor.head.wrapping_add(self.slots.len() as u64);
+            self.posting.post(next, finished.place.slot());
         }
-        self.slots[slot].release(next);
         cursor.head = cursor.head.wrapping_add(1);
-        self.received.store(cursor.head, Ordering::Relaxed);
     }
 
     /// Slots released so far, counted as a position.
@@ -446,7 +539,6 @@ impl<T, E> Window<T, E> {
                 let position = tail.wrapping_add(ahead);
                 let slot = self.slot_of(Order::Submission, position);
                 self.posting.post(position, slot);
-                self.slots[slot].release(position);
             }
         }
         self.completion.store(order == Order::Completion, Ordering::Relaxed);

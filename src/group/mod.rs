@@ -9,11 +9,12 @@ pub use submit::{SharedSubmitter, SubmitEnd, Submitter};
 use crate::error::{
     RecvError, RecvTimeoutError, SubmitError, SubmitTimeoutError, TryRecvError, TrySubmitError,
 };
-use crate::shared::Shared;
+use crate::shared::{GroupHandle, Shared};
 use crate::stage::StateMachine;
 use crate::stats::GroupStats;
 use crate::sync::{Arc, Ordering};
 use crate::window::Order;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// A stream of requests in and of results out, for one thread; [`split`](Self::split) makes two
@@ -21,7 +22,6 @@ use std::time::{Duration, Instant};
 ///
 /// At most `window` requests are in flight. Dropping the group leaves what is in flight to run to
 /// its end; the results are thrown away, and the group can then be opened anew.
-#[derive(Debug)]
 pub struct RequestGroup<M: StateMachine> {
     submitter: Submitter<M>,
     receiver: Receiver<M>,
@@ -31,8 +31,8 @@ impl<M: StateMachine> RequestGroup<M> {
     /// The ends of a group that was just opened with this index.
     pub(crate) fn new(shared: &Arc<Shared<M>>, index: u32) -> Self {
         Self {
-            submitter: SubmitEnd::new(Arc::clone(shared), index),
-            receiver: Receiver::new(Arc::clone(shared), index),
+            submitter: SubmitEnd::new(GroupHandle::new(Arc::clone(shared), index)),
+            receiver: Receiver::new(GroupHandle::new(Arc::clone(shared), index)),
         }
     }
 
@@ -156,6 +156,15 @@ impl<M: StateMachine> RequestGroup<M> {
     /// Statistics since the group was opened.
     pub fn stats(&self) -> GroupStats {
         self.receiver.stats()
+    }
+}
+
+impl<M: StateMachine> fmt::Debug for RequestGroup<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestGroup")
+            .field("submitter", &self.submitter)
+            .field("receiver", &self.receiver)
+            .finish()
     }
 }
 

@@ -5,41 +5,37 @@ use super::submit::cancel;
 use crate::cold::Failure;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::outcome::Outcome;
-use crate::shared::{Control, Group, Shared};
+use crate::shared::{Control, GroupHandle};
 use crate::slot::Phase;
 use crate::stage::StateMachine;
 use crate::stats::GroupStats;
-use crate::sync::Arc;
 use crate::wait::{Pause, ROUNDS_PER_CLOCK, Spinner};
 use crate::window::{Finished, Order};
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 use std::time::{Duration, Instant};
+
+/// Slots that a drain gives back together.
+const DRAIN_BATCH: usize = 32;
 
 /// The receive end of a group. Every request that was submitted comes out here once, however it
 /// ended.
 pub struct Receiver<M: StateMachine> {
-    shared: Arc<Shared<M>>,
-    index: u32,
+    group: GroupHandle<M>,
+    order: Order,
     /// One thread at a time: `Send`, but not `Sync`. A shared [`Output`] would share the payload,
     /// which need not be `Sync`.
     _one_thread: PhantomData<Cell<()>>,
 }
 
 impl<M: StateMachine> Receiver<M> {
-    pub(super) fn new(shared: Arc<Shared<M>>, index: u32) -> Self {
-        Self {
-            shared,
-            index,
-            _one_thread: PhantomData,
-        }
-    }
-
-    #[inline(always)]
-    fn group(&self) -> &Group<M::Data, M::Error> {
-        self.shared.group(self.index)
+    pub(super) fn new(group: GroupHandle<M>) -> Self {
+        let order = group.window.order();
+        Self { group, order, _one_thread: PhantomData }
     }
 
     /// Lends the next result, if there is one. Wait-free. The slot is free again when the
@@ -54,10 +50,7 @@ impl<M: StateMachine> Receiver<M> {
             Some(finished) => finished,
             None => self.next_or_why()?,
         };
-        Ok(Output {
-            receiver: self,
-            finished,
-        })
+        Ok(Output::new(self, finished))
     }
 
     /// Lends the next result, and waits for it by the pipeline's wait strategy.
@@ -74,10 +67,7 @@ impl<M: StateMachine> Receiver<M> {
                 _ => return Err(RecvError::Closed),
             },
         };
-        Ok(Output {
-            receiver: self,
-            finished,
-        })
+        Ok(Output::new(self, finished))
     }
 
     /// Lends the next result, and waits for it for no longer than `timeout`.
@@ -94,91 +84,87 @@ impl<M: StateMachine> Receiver<M> {
                 None => return Err(RecvTimeoutError::Timeout),
             },
         };
-        Ok(Output {
-            receiver: self,
-            finished,
-        })
+        Ok(Output::new(self, finished))
     }
 
     /// Lends up to `max` results that have finished to `each`, one after the other, and returns how
-    /// many. Does not wait.
+    /// many. Does not wait. The slots are given back in batches of up to 32.
     #[inline]
     pub fn drain(&mut self, max: usize, mut each: impl FnMut(&mut Output<'_, M>)) -> usize {
-        let mut drained = 0;
-        while drained < max {
-            let Ok(mut output) = self.try_recv() else {
-                break;
+        let mut drain = Drain { receiver: self, drained: 0 };
+        while drain.drained < max {
+            let Some(finished) = drain.receiver.next() else {
+                // Perhaps there is one that no worker will end.
+                let Ok(finished) = drain.receiver.next_or_why() else { break };
+                each(&mut Output::new(drain.receiver, finished));
+                drain.drained += 1;
+                continue;
             };
-            each(&mut output);
-            drained += 1;
+            // Not dropped, and so not given back one by one. If `each` panics this one comes again.
+            each(&mut ManuallyDrop::new(Output::new(drain.receiver, finished)));
+            drain.consume(finished);
         }
-        drained
+        drain.drained
     }
 
     /// Cancels the group: what has not run ends as cancelled, and is received as such; further
     /// submits are refused. A request that is inside a stage runs to that stage's end at least.
     pub fn cancel(&self) {
-        cancel(self.group());
+        cancel(&self.group);
     }
 
     /// Index of the group in its pipeline.
     pub fn index(&self) -> usize {
-        self.index as usize
+        self.group.index() as usize
     }
 
     /// The order of its outputs.
     pub fn order(&self) -> Order {
-        self.group().window.order()
+        self.order
     }
 
     /// Requests submitted and not yet received.
     pub fn in_flight(&self) -> usize {
-        let window = &self.group().window;
+        let window = &self.group.window;
         window.tail().wrapping_sub(window.received()) as usize
     }
 
     /// Statistics since the group was opened.
     pub fn stats(&self) -> GroupStats {
-        group_stats(&self.shared, self.index)
+        group_stats(self.group.shared(), self.group.index())
     }
 
     #[inline(always)]
     fn next(&self) -> Option<Finished> {
-        let window = &self.group().window;
+        let window = &self.group.window;
         // SAFETY: this is the receive end, and `receive` is not called inside itself.
-        unsafe { window.receive(|cursor| window.next_finished(cursor)) }
+        unsafe { window.receive(|cursor| window.next_finished(self.order, cursor)) }
     }
 
     /// The next result after all, or why there is none.
     #[cold]
     fn next_or_why(&self) -> Result<Finished, TryRecvError> {
-        let group = self.group();
-        // Before the second look: what was submitted before the close is then visible.
+        let group = &self.group;
+        // Before the second look: what was submitted before the close, and what the workers completed
+        // before they left, is then visible.
         let closed = group.is_submit_closed() || group.control() & Control::CLOSED != 0;
+        let gone = group.front.service.is_gone();
         if let Some(finished) = self.next() {
             return Ok(finished);
         }
-        if group.front.service.is_gone() {
+        if gone {
             // SAFETY: as in `next`; the workers have left, so this thread claims alone.
-            let orphan = unsafe {
-                group
-                    .window
-                    .receive(|cursor| group.window.next_orphan(cursor))
-            };
+            let orphan = unsafe { group.window.receive(|cursor| group.window.next_orphan(cursor)) };
             if let Some(orphan) = orphan {
                 return Ok(orphan);
             }
         }
-        Err(if closed && group.is_quiet() {
-            TryRecvError::Closed
-        } else {
-            TryRecvError::Empty
-        })
+        Err(if closed && group.is_quiet() { TryRecvError::Closed } else { TryRecvError::Empty })
     }
 
     /// Waits for a result, or the end; `None` if neither came in time.
     fn wait(&self, deadline: Option<Instant>) -> Option<Result<Finished, TryRecvError>> {
-        let mut spinner = Spinner::new(self.shared.wait);
+        let mut spinner = Spinner::new(self.group.shared().wait);
         loop {
             if let Some(finished) = self.next() {
                 return Some(Ok(finished));
@@ -195,7 +181,7 @@ impl<M: StateMachine> Receiver<M> {
             }
             if pause == Pause::Park {
                 let mut result = Err(TryRecvError::Empty);
-                self.group().front.receive_event.wait_until(deadline, || {
+                self.group.front.receive_event.wait_until(deadline, || {
                     result = self.next_or_why();
                     result != Err(TryRecvError::Empty)
                 });
@@ -207,43 +193,82 @@ impl<M: StateMachine> Receiver<M> {
     /// Gives the slot back.
     #[inline(always)]
     fn release(&mut self, finished: Finished) {
-        let group = self.group();
+        let failure = self.consume(finished);
+        self.publish();
+        // Only now: a `Drop` that panics finds the slot released.
+        drop(failure);
+    }
+
+    /// Goes on to the next result; what is left of this one's failure is to be dropped.
+    #[inline(always)]
+    fn consume(&mut self, finished: Finished) -> Option<Failure<M::Error>> {
         let failure = match finished.phase {
             Phase::Failed | Phase::Panicked | Phase::Cyclic => self.take_failure(finished),
             _ => None,
         };
+        let (window, order) = (&self.group.window, self.order);
         // SAFETY: this is the receive end, and `receive` is not called inside itself.
-        unsafe {
-            group
-                .window
-                .receive(|cursor| group.window.release(cursor, finished))
-        };
-        group.front.submit_event.notify();
-        // Only now: a `Drop` that panics finds the slot released.
-        drop(failure);
+        unsafe { window.receive(|cursor| window.consume(order, cursor, finished)) };
+        failure
+    }
+
+    /// Gives back the slots that have been consumed.
+    #[inline(always)]
+    fn publish(&self) {
+        let window = &self.group.window;
+        // SAFETY: as in `consume`.
+        unsafe { window.receive(|cursor| window.publish_received(cursor)) };
+        self.group.front.submit_event.notify();
     }
 
     #[cold]
     fn take_failure(&self, finished: Finished) -> Option<Failure<M::Error>> {
         // SAFETY: a finished slot belongs to the receive end until it is released.
         Some(unsafe {
-            self.group().window.cold(finished.place.slot, |cold| {
-                std::mem::take(&mut (*cold).failure)
-            })
+            self.group
+                .window
+                .cold(finished.place.slot(), |cold| std::mem::take(&mut (*cold).failure))
         })
+    }
+}
+
+/// Gives back what a drain has consumed, even if the closure panics.
+struct Drain<'a, M: StateMachine> {
+    receiver: &'a mut Receiver<M>,
+    drained: usize,
+}
+
+impl<M: StateMachine> Drain<'_, M> {
+    #[inline(always)]
+    fn consume(&mut self, finished: Finished) {
+        let failure = self.receiver.consume(finished);
+        self.drained += 1;
+        drop(failure);
+        if self.drained.is_multiple_of(DRAIN_BATCH) {
+            self.receiver.publish();
+        }
+    }
+}
+
+impl<M: StateMachine> Drop for Drain<'_, M> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if !self.drained.is_multiple_of(DRAIN_BATCH) {
+            self.receiver.publish();
+        }
     }
 }
 
 impl<M: StateMachine> Drop for Receiver<M> {
     fn drop(&mut self) {
-        self.shared.drop_receiver(self.index);
+        self.group.shared().drop_receiver(self.group.index());
     }
 }
 
 impl<M: StateMachine> fmt::Debug for Receiver<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver")
-            .field("group", &self.index)
+            .field("group", &self.index())
             .field("order", &self.order())
             .finish()
     }
@@ -254,22 +279,28 @@ impl<M: StateMachine> fmt::Debug for Receiver<M> {
 #[must_use = "dropping an output gives its slot back and forgets the result"]
 pub struct Output<'a, M: StateMachine> {
     receiver: &'a mut Receiver<M>,
+    value: NonNull<M::Data>,
     finished: Finished,
 }
 
-impl<M: StateMachine> Output<'_, M> {
+impl<'a, M: StateMachine> Output<'a, M> {
+    #[inline(always)]
+    fn new(receiver: &'a mut Receiver<M>, finished: Finished) -> Self {
+        let window = &receiver.group.window;
+        // SAFETY: a finished slot belongs to the receive end until it is released, which happens when
+        // this output is dropped; the output borrows the receive end for as long.
+        let value = unsafe { window.value(finished.place.slot(), |value| NonNull::new(value)) };
+        Self { receiver, value: value.expect("a cell is somewhere"), finished }
+    }
+
     /// How the request ended.
     #[inline]
     pub fn outcome(&self) -> Outcome<'_, M::Error> {
-        let window = &self.receiver.group().window;
+        let window = &self.receiver.group.window;
         // SAFETY: the slot is not released before this output is dropped, and `&self` allows no
         // `take_error` meanwhile.
-        let failure = unsafe { window.cold(self.finished.place.slot, |cold| &(*cold).failure) };
-        Outcome::new(
-            self.finished.phase,
-            failure,
-            &self.receiver.shared.context.table,
-        )
+        let failure = unsafe { window.cold(self.finished.place.slot(), |cold| &(*cold).failure) };
+        Outcome::new(self.finished.phase, failure, &self.receiver.group.shared().context.table)
     }
 
     /// Whether the request was done. Cheaper than [`outcome`](Self::outcome).
@@ -320,19 +351,16 @@ impl<M: StateMachine> Deref for Output<'_, M> {
 
     #[inline(always)]
     fn deref(&self) -> &M::Data {
-        let window = &self.receiver.group().window;
-        // SAFETY: the slot belongs to the receive end, which this output borrows, until it is
-        // released when this output is dropped.
-        unsafe { window.value(self.finished.place.slot, |value| &*value) }
+        // SAFETY: see `new`; an exclusive reference would need `&mut self`.
+        unsafe { self.value.as_ref() }
     }
 }
 
 impl<M: StateMachine> DerefMut for Output<'_, M> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut M::Data {
-        let window = &self.receiver.group().window;
-        // SAFETY: as in `deref`; the exclusive borrow makes it the only reference.
-        unsafe { window.value(self.finished.place.slot, |value| &mut *value) }
+        // SAFETY: see `new`; the exclusive borrow makes it the only reference.
+        unsafe { self.value.as_mut() }
     }
 }
 

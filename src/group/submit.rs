@@ -2,9 +2,9 @@
 
 use crate::cold::{NEVER_NS, VOID_NS};
 use crate::error::{SubmitError, SubmitTimeoutError, TrySubmitError};
-use crate::shared::{Control, Group, Shared};
+use crate::shared::{Control, Group, GroupHandle};
 use crate::stage::StateMachine;
-use crate::sync::Arc;
+use crate::sync;
 use crate::wait::{Pause, ROUNDS_PER_CLOCK, Spinner};
 use crate::window::{Order, Place};
 use std::cell::Cell;
@@ -27,15 +27,19 @@ pub type SharedSubmitter<M> = SubmitEnd<M, true>;
 /// Each submission returns the request's position: the number of requests submitted to the group
 /// before it, counted from an arbitrary start, modulo 2^64.
 pub struct SubmitEnd<M: StateMachine, const SHARED: bool> {
-    shared: Arc<Shared<M>>,
-    index: u32,
+    group: GroupHandle<M>,
     order: Order,
     /// The next position, where this is the only producer.
     tail: u64,
+    /// What this producer has last seen of the window's `received` cursor.
+    received: u64,
     deadline_ns: u64,
     /// One thread at a time: `Send`, but not `Sync`.
     _one_thread: PhantomData<Cell<()>>,
 }
+
+/// Requests of a batch that are published together.
+const BATCH: u64 = 64;
 
 /// Why a position could not be taken.
 #[derive(Clone, Copy)]
@@ -56,22 +60,10 @@ impl Refusal {
 }
 
 impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
-    pub(super) fn new(shared: Arc<Shared<M>>, index: u32) -> Self {
-        let window = &shared.group(index).window;
-        let (order, tail) = (window.order(), window.tail());
-        Self {
-            shared,
-            index,
-            order,
-            tail,
-            deadline_ns: NEVER_NS,
-            _one_thread: PhantomData,
-        }
-    }
-
-    #[inline(always)]
-    fn group(&self) -> &Group<M::Data, M::Error> {
-        self.shared.group(self.index)
+    pub(super) fn new(group: GroupHandle<M>) -> Self {
+        let (order, tail) = (group.window.order(), group.window.tail());
+        let received = group.window.received();
+        Self { group, order, tail, received, deadline_ns: NEVER_NS, _one_thread: PhantomData }
     }
 
     /// Submits a value if the window has a free slot. Wait-free for a sole producer. The value that
@@ -86,8 +78,10 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     pub fn try_submit(&mut self, value: M::Data) -> Result<u64, TrySubmitError<M::Data>> {
         match self.reserve() {
             Ok(place) => {
-                self.put(place, value);
-                self.shared.attend(self.index);
+                let old = self.put(place, value);
+                self.publish(place);
+                // Only now: a `Drop` that panics finds the request submitted.
+                drop(old);
                 Ok(place.position)
             }
             Err(refusal) => Err(refusal.with(value)),
@@ -166,8 +160,10 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     {
         match self.reserve() {
             Ok(place) => {
-                self.fill(place, fill);
-                self.shared.attend(self.index);
+                let mut filling = Filling { end: self, place, filled: false };
+                // SAFETY: as in `put`. The reference ends before the slot is published.
+                unsafe { filling.end.group.window.value(place.slot(), |slot| fill(&mut *slot)) };
+                filling.filled = true;
                 Ok(place.position)
             }
             Err(refusal) => Err(refusal.with(fill)),
@@ -201,7 +197,7 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     /// worker reads the clock before each stage of such a request.
     pub fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.deadline_ns = deadline.map_or(NEVER_NS, |deadline| {
-            let since_start = deadline.saturating_duration_since(self.shared.context.epoch);
+            let since_start = deadline.saturating_duration_since(self.group.shared().context.epoch);
             u64::try_from(since_start.as_nanos()).map_or(NEVER_NS - 1, |ns| {
                 // Not one of the two marks.
                 ns.clamp(VOID_NS + 1, NEVER_NS - 1)
@@ -212,41 +208,70 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     /// Cancels the group: what has not run ends as cancelled, and is received as such; further
     /// submits are refused. A request that is inside a stage runs to that stage's end at least.
     pub fn cancel(&self) {
-        cancel(self.group());
+        cancel(&self.group);
     }
 
     /// Index of the group in its pipeline.
     pub fn index(&self) -> usize {
-        self.index as usize
+        self.group.index() as usize
     }
 
     /// Takes the next position, if its slot is free and nothing forbids it.
+    ///
+    /// The new tail is stored before the control word is looked at, and a pipeline that closes does
+    /// the reverse with the heavy barrier between: so either this end sees the close, or the close
+    /// sees the position taken and waits for what becomes of it.
     #[inline(always)]
     fn reserve(&mut self) -> Result<Place, Refusal> {
-        let group = self.group();
-        let control = group.control();
-        if control & Control::REFUSE != 0 {
-            return Err(if control & Control::CANCELLED != 0 {
-                Refusal::Cancelled
-            } else {
-                Refusal::Closed
-            });
+        let window = &self.group.window;
+        if SHARED {
+            if let Some(refusal) = self.refusal() {
+                return Err(refusal);
+            }
+            let place = window.take_vacant(self.order).ok_or(Refusal::Full)?;
+            sync::light_barrier();
+            return match self.refusal() {
+                None => Ok(place),
+                Some(refusal) => {
+                    self.publish_void(place);
+                    Err(refusal)
+                }
+            };
         }
-        let place = if SHARED {
-            group.window.take_vacant(self.order)
-        } else {
-            group.window.vacant(self.order, self.tail)
-        };
-        place.ok_or(Refusal::Full)
+        match window.vacant(self.order, self.tail, &mut self.received) {
+            Some(place) => self.announce(1).map(|()| place),
+            None => Err(self.refusal().unwrap_or(Refusal::Full)),
+        }
     }
 
-    /// Moves a value into a reserved slot and publishes it.
+    /// A sole producer's announcement that it takes up to `more` positions.
     #[inline(always)]
-    fn put(&mut self, place: Place, value: M::Data) {
-        // SAFETY: `reserve` found the slot free for this position, which nobody else takes: this is
-        // the only producer, or it won the position.
-        let old = unsafe {
-            self.group().window.value(place.slot, |slot| {
+    fn announce(&mut self, more: u64) -> Result<(), Refusal> {
+        self.group.window.advance_tail(self.tail.wrapping_add(more));
+        sync::light_barrier();
+        let Some(refusal) = self.refusal() else { return Ok(()) };
+        self.group.window.advance_tail(self.tail);
+        Err(refusal)
+    }
+
+    #[inline(always)]
+    fn refusal(&self) -> Option<Refusal> {
+        let control = self.group.control();
+        if control & Control::REFUSE == 0 {
+            return None;
+        }
+        let cancelled = control & Control::CANCELLED != 0;
+        Some(if cancelled { Refusal::Cancelled } else { Refusal::Closed })
+    }
+
+    /// Moves a value into a reserved slot; returns the one that it held, if that has to be dropped.
+    #[inline(always)]
+    fn put(&self, place: Place, value: M::Data) -> Option<M::Data> {
+        self.note(place, self.deadline_ns);
+        // SAFETY: `reserve` or `vacant` found the slot free for this position, which nobody else
+        // takes: this is the only producer, or it won the position.
+        unsafe {
+            self.group.window.value(place.slot(), |slot| {
                 if needs_drop::<M::Data>() {
                     Some(slot.replace(value))
                 } else {
@@ -254,57 +279,41 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
                     None
                 }
             })
-        };
-        self.publish(place, self.deadline_ns);
-        // Only now: a `Drop` that panics finds the request submitted.
-        drop(old);
-    }
-
-    /// Lets the caller fill a reserved slot in place, and publishes it.
-    #[inline(always)]
-    fn fill(&mut self, place: Place, fill: impl FnOnce(&mut M::Data)) {
-        let mut filling = Filling {
-            end: self,
-            place,
-            filled: false,
-        };
-        // SAFETY: as in `put`. The reference ends before the slot is published.
-        unsafe {
-            filling
-                .end
-                .group()
-                .window
-                .value(place.slot, |slot| fill(&mut *slot))
-        };
-        filling.filled = true;
-    }
-
-    #[inline(always)]
-    fn publish(&mut self, place: Place, deadline_ns: u64) {
-        let group = self.group();
-        let sampled = place.position & self.shared.rules.sample_mask == 0;
-        if sampled || deadline_ns != NEVER_NS {
-            self.note(place, sampled, deadline_ns);
         }
-        group.window.publish(place);
-        if !SHARED {
-            let tail = place.position.wrapping_add(1);
-            self.tail = tail;
-            self.group().window.advance_tail(tail);
+    }
+
+    /// Publishes a slot that has been filled, and calls the workers' attention.
+    #[inline(always)]
+    fn publish(&mut self, place: Place) {
+        self.group.window.publish(place);
+        self.tail = place.position.wrapping_add(1);
+        self.group.attend();
+    }
+
+    /// Hands on a position that was taken among several producers and will not be filled: the
+    /// request ends as cancelled.
+    #[cold]
+    fn publish_void(&mut self, place: Place) {
+        self.note(place, VOID_NS);
+        self.publish(place);
+    }
+
+    /// Writes down what is rarely needed of a request that is about to be published.
+    #[inline(always)]
+    fn note(&self, place: Place, deadline_ns: u64) {
+        let sampled = place.position & self.group.shared().rules.sample_mask == 0;
+        if sampled || deadline_ns != NEVER_NS {
+            self.note_down(place, sampled, deadline_ns);
         }
     }
 
     #[cold]
-    fn note(&self, place: Place, sampled: bool, deadline_ns: u64) {
-        let group = self.group();
-        let now_ns = if sampled {
-            self.shared.context.now_ns()
-        } else {
-            0
-        };
+    fn note_down(&self, place: Place, sampled: bool, deadline_ns: u64) {
+        let group = &self.group;
+        let now_ns = if sampled { self.group.shared().context.now_ns() } else { 0 };
         // SAFETY: the slot is reserved and not yet published.
         unsafe {
-            group.window.cold(place.slot, |cold| {
+            group.window.cold(place.slot(), |cold| {
                 (*cold).submitted_ns = now_ns;
                 (*cold).deadline_ns = deadline_ns;
             });
@@ -317,17 +326,17 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
 
     /// Whether a `reserve` has something to say other than `Full`.
     fn has_space(&self) -> bool {
-        let window = &self.group().window;
+        let window = &self.group.window;
         let tail = if SHARED { window.tail() } else { self.tail };
-        window.vacant(self.order, tail).is_some()
+        window.vacant(self.order, tail, &mut window.received()).is_some()
     }
 
     /// Waits until there may be a free slot, or a refusal; `false` if neither came in time.
     #[cold]
     fn wait_for_space(&mut self, deadline: Option<Instant>) -> bool {
-        let group = self.group();
+        let group = &self.group;
         let ready = || self.has_space() || group.control() & Control::REFUSE != 0;
-        let mut spinner = Spinner::new(self.shared.wait);
+        let mut spinner = Spinner::new(self.group.shared().wait);
         loop {
             if ready() {
                 return true;
@@ -345,23 +354,48 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     }
 }
 
-/// Calls the workers' attention at the end of a batch, even if the iterator panics.
+/// Filled slots that are published together, even if the iterator panics: last to first, so that a
+/// worker, which waits for the first, finds all of them ready and does not take the lines away while
+/// they are written.
 struct Batch<'a, M: StateMachine> {
     end: &'a mut Submitter<M>,
-    submitted: usize,
+    filled: u64,
+}
+
+impl<M: StateMachine> Batch<'_, M> {
+    /// Fills slots from the iterator, as far as both go and at most [`BATCH`].
+    #[inline(always)]
+    fn fill(&mut self, values: &mut impl Iterator<Item = M::Data>) {
+        while self.filled < BATCH {
+            let position = self.end.tail.wrapping_add(self.filled);
+            let end = &mut *self.end;
+            let vacant = end.group.window.vacant(end.order, position, &mut end.received);
+            let Some(place) = vacant else { break };
+            let Some(value) = values.next() else { break };
+            let old = self.end.put(place, value);
+            self.filled += 1;
+            drop(old);
+        }
+    }
 }
 
 impl<M: StateMachine> Drop for Batch<'_, M> {
     #[inline(always)]
     fn drop(&mut self) {
-        if self.submitted > 0 {
-            self.end.shared.attend(self.end.index);
+        let end = &mut *self.end;
+        let first = end.tail;
+        end.tail = first.wrapping_add(self.filled);
+        // What was announced and not used is taken back.
+        end.group.window.advance_tail(end.tail);
+        if self.filled > 0 {
+            end.group.window.publish_batch(end.order, first, self.filled);
+            end.group.attend();
         }
     }
 }
 
-/// Publishes a slot that has been filled. If the filler panicked instead, a sole producer simply
-/// keeps the position; a shared one must hand it on, as void.
+/// Publishes a slot that has been filled. If the filler panicked instead, a sole producer takes its
+/// announcement back; a shared one must hand the position on.
 struct Filling<'a, M: StateMachine, const SHARED: bool> {
     end: &'a mut SubmitEnd<M, SHARED>,
     place: Place,
@@ -372,10 +406,12 @@ impl<M: StateMachine, const SHARED: bool> Drop for Filling<'_, M, SHARED> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.filled {
-            self.end.publish(self.place, self.end.deadline_ns);
+            self.end.note(self.place, self.end.deadline_ns);
+            self.end.publish(self.place);
         } else if SHARED {
-            self.end.publish(self.place, VOID_NS);
-            self.end.shared.attend(self.end.index);
+            self.end.publish_void(self.place);
+        } else {
+            self.end.group.window.advance_tail(self.end.tail);
         }
     }
 }
@@ -383,30 +419,32 @@ impl<M: StateMachine, const SHARED: bool> Drop for Filling<'_, M, SHARED> {
 impl<M: StateMachine> Submitter<M> {
     /// Submits values for as long as there are free slots, and returns how many: a value is taken
     /// from the iterator only when there is a slot for it. Fewer than the iterator holds means that
-    /// the window is full, the group cancelled, or the pipeline or the receive end closed. The
-    /// workers' attention is called once for the whole batch.
+    /// the window is full, the group cancelled, or the pipeline or the receive end closed. Workers see
+    /// the values in batches of up to 64, each published at once.
     #[inline]
     pub fn submit_batch(&mut self, values: &mut impl Iterator<Item = M::Data>) -> usize {
-        let mut batch = Batch {
-            end: self,
-            submitted: 0,
-        };
-        while let Ok(place) = batch.end.reserve() {
-            let Some(value) = values.next() else { break };
-            batch.end.put(place, value);
-            batch.submitted += 1;
+        let mut submitted = 0;
+        while self.announce(BATCH).is_ok() {
+            let mut batch = Batch { end: self, filled: 0 };
+            batch.fill(values);
+            let filled = batch.filled;
+            drop(batch);
+            submitted += filled as usize;
+            if filled < BATCH {
+                break;
+            }
         }
-        batch.submitted
+        submitted
     }
 
     /// Makes a submit end for several producers of it; each clones its own handle.
     pub fn share(self) -> SharedSubmitter<M> {
-        self.shared.group(self.index).add_producer();
+        self.group.add_producer();
         SubmitEnd {
-            shared: Arc::clone(&self.shared),
-            index: self.index,
+            group: self.group.clone(),
             order: self.order,
             tail: self.tail,
+            received: self.received,
             deadline_ns: self.deadline_ns,
             _one_thread: PhantomData,
         }
@@ -415,12 +453,12 @@ impl<M: StateMachine> Submitter<M> {
 
 impl<M: StateMachine> Clone for SharedSubmitter<M> {
     fn clone(&self) -> Self {
-        self.group().add_producer();
+        self.group.add_producer();
         Self {
-            shared: Arc::clone(&self.shared),
-            index: self.index,
+            group: self.group.clone(),
             order: self.order,
             tail: self.tail,
+            received: self.received,
             deadline_ns: self.deadline_ns,
             _one_thread: PhantomData,
         }
@@ -429,21 +467,14 @@ impl<M: StateMachine> Clone for SharedSubmitter<M> {
 
 impl<M: StateMachine, const SHARED: bool> Drop for SubmitEnd<M, SHARED> {
     fn drop(&mut self) {
-        self.shared.drop_producer(self.index);
+        self.group.shared().drop_producer(self.group.index());
     }
 }
 
 impl<M: StateMachine, const SHARED: bool> fmt::Debug for SubmitEnd<M, SHARED> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = if SHARED {
-            "SharedSubmitter"
-        } else {
-            "Submitter"
-        };
-        f.debug_struct(name)
-            .field("group", &self.index)
-            .field("order", &self.order)
-            .finish()
+        let name = if SHARED { "SharedSubmitter" } else { "Submitter" };
+        f.debug_struct(name).field("group", &self.index()).field("order", &self.order).finish()
     }
 }
 

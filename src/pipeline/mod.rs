@@ -7,9 +7,10 @@
 //!    `abort` cancels what has not run, and neither it nor `drop` waits for receivers.
 //! 3. The workers are told to stop. Each looks at every group of its own once more, and leaves when
 //!    none has a request; its machine's `close` is called.
-//! 4. The workers are joined.
-//! 5. The groups are marked as left. A request whose submission raced with step 1 and that no worker
-//!    saw is ended as cancelled by its receiver.
+//! 4. The last worker to leave marks the groups as left. A request whose submission raced with step 1
+//!    and that no worker saw is ended as cancelled by its receiver.
+//! 5. The workers are joined; but a stage that drops its own pipeline does not wait for its worker,
+//!    and a `close_timeout` that gives up waits for none.
 //! 6. Handles that outlive the pipeline get `Closed`; the memory goes with the last of them.
 
 mod builder;
@@ -69,13 +70,7 @@ impl<M: StateMachine> Pipeline<M> {
 
     /// A pipeline whose threads do not run yet.
     fn unstarted(shared: Arc<Shared<M>>, first_position: u64) -> Self {
-        Self {
-            shared,
-            workers: Vec::new(),
-            watch: None,
-            report: Report::default(),
-            first_position,
-        }
+        Self { shared, workers: Vec::new(), watch: None, report: Report::default(), first_position }
     }
 
     /// Opens a request group. Allocates nothing.
@@ -113,12 +108,8 @@ impl<M: StateMachine> Pipeline<M> {
             groups_open: shared.groups.iter().filter(|group| group.is_open()).count(),
             queue: shared.times.queue.snapshot(),
             run: shared.times.run.snapshot(),
-            stages: (0..shared.stage_times.len())
-                .map(|stage| self.stage_stats(stage))
-                .collect(),
-            workers: (0..shared.workers.len())
-                .map(|worker| self.worker_stats(worker))
-                .collect(),
+            stages: (0..shared.stage_times.len()).map(|stage| self.stage_stats(stage)).collect(),
+            workers: (0..shared.workers.len()).map(|worker| self.worker_stats(worker)).collect(),
             stalls: shared.stalls.load(Ordering::Relaxed),
         }
     }
@@ -128,9 +119,7 @@ impl<M: StateMachine> Pipeline<M> {
         let is_here = |place: Option<(usize, usize)>| place.is_some_and(|(at, _)| at == stage);
         StageStats {
             name: self.shared.context.table.name(stage).to_owned(),
-            entered: progress()
-                .map(|p| p.entered[stage].load(Ordering::Relaxed))
-                .sum(),
+            entered: progress().map(|p| p.entered[stage].load(Ordering::Relaxed)).sum(),
             running: progress().filter(|p| is_here(p.stage_and_group())).count(),
             run: self.shared.stage_times[stage].snapshot(),
         }
@@ -207,40 +196,23 @@ impl<M: StateMachine> Pipeline<M> {
 
     fn unquiet_groups(&self) -> impl Iterator<Item = usize> + '_ {
         let first = self.first_position;
-        self.shared
-            .groups
-            .iter()
-            .enumerate()
-            .filter_map(move |(index, group)| {
-                let quiet = if group.is_receive_closed() {
-                    let ended = group.ledger_of_all_openings().ended();
-                    ended == group.window.tail().wrapping_sub(first)
-                } else {
-                    group.is_quiet()
-                };
-                (!quiet).then_some(index)
-            })
+        self.shared.groups.iter().enumerate().filter_map(move |(index, group)| {
+            let quiet = if group.is_receive_closed() {
+                let ended = group.ledger_of_all_openings().ended();
+                ended == group.window.tail().wrapping_sub(first)
+            } else {
+                group.is_quiet()
+            };
+            (!quiet).then_some(index)
+        })
     }
 
     fn why_not_quiet(&self, waited: Duration) -> CloseTimeout {
-        let busy = self
-            .shared
-            .workers
-            .iter()
-            .enumerate()
-            .filter_map(|(index, worker)| {
-                let (stage, group) = worker.progress.stage_and_group()?;
-                Some((
-                    index,
-                    self.shared.context.table.name(stage).to_owned(),
-                    group,
-                ))
-            });
-        CloseTimeout {
-            waited,
-            groups: self.unquiet_groups().collect(),
-            busy: busy.collect(),
-        }
+        let busy = self.shared.workers.iter().enumerate().filter_map(|(index, worker)| {
+            let (stage, group) = worker.progress.stage_and_group()?;
+            Some((index, self.shared.context.table.name(stage).to_owned(), group))
+        });
+        CloseTimeout { waited, groups: self.unquiet_groups().collect(), busy: busy.collect() }
     }
 
     /// Steps 3 to 5 of the shutdown.
@@ -256,19 +228,13 @@ impl<M: StateMachine> Pipeline<M> {
         }
         self.shared.stop_workers();
         let own = thread::current().id();
-        let mut joined = true;
         for worker in self.workers.drain(..) {
-            if worker.thread().id() == own {
-                // A stage drops the pipeline that runs it: this worker leaves after its batch.
-                joined = false;
-            } else {
+            // A stage may drop the pipeline that runs it: that worker leaves after its batch.
+            if worker.thread().id() != own {
                 // A worker contains the panics of user code; one of its own would be a defect, and is
                 // better told than hidden.
                 worker.join().expect("a worker does not panic");
             }
-        }
-        if joined {
-            self.shared.workers_left();
         }
     }
 }
@@ -284,8 +250,6 @@ impl<M: StateMachine> Drop for Pipeline<M> {
 
 impl<M: StateMachine> fmt::Debug for Pipeline<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pipeline")
-            .field("report", &self.report)
-            .finish_non_exhaustive()
+        f.debug_struct("Pipeline").field("report", &self.report).finish_non_exhaustive()
     }
 }

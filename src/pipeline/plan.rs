@@ -5,8 +5,8 @@ use crate::bell::{Doorbell, GroupSet};
 use crate::error::Problem;
 use crate::graph::Graph;
 use crate::limits::{
-    BATCH_MAX, GROUPS_MAX, HOOKS_MAX, STAGES_MAX, STALL_MS_MAX, STALL_MS_MIN, WINDOW_MAX,
-    WINDOW_MIN, WORKERS_MAX,
+    BATCH_MAX, CPU_ID_MAX, GROUPS_MAX, HOOKS_MAX, STAGES_MAX, STALL_MS_MAX, STALL_MS_MIN,
+    WINDOW_MAX, WINDOW_MIN, WORKERS_MAX,
 };
 use crate::shared::{Group, Shared, WorkerShared};
 use crate::slab::Slab;
@@ -34,36 +34,27 @@ pub(super) fn problems<M: StateMachine>(builder: &Builder<M>) -> Vec<Problem> {
         }
     }
     if !builder.window.is_power_of_two() {
-        let window = builder.window.min(WINDOW_MAX);
+        let window = builder.window.clamp(WINDOW_MIN, WINDOW_MAX);
         let near = window.next_power_of_two();
-        problem(
-            "window",
-            format!("{} is not a power of two; {near} is", builder.window),
-        );
+        problem("window", format!("{} is not a power of two; {near} is", builder.window));
     }
     if !builder.cpus.is_empty() && builder.cpus.len() != workers {
         let named = builder.cpus.len();
-        problem(
-            "cpus",
-            format!("{named} CPUs are named for {workers} workers"),
-        );
+        problem("cpus", format!("{named} CPUs are named for {workers} workers"));
+    }
+    for cpu in builder.cpus.iter().filter(|cpu| **cpu > CPU_ID_MAX) {
+        problem("cpus", format!("{cpu} is not in 0..={CPU_ID_MAX}"));
     }
     if builder.hooks.len() > HOOKS_MAX {
         let hooks = builder.hooks.len();
-        problem(
-            "before_stage",
-            format!("{hooks} hooks are more than {HOOKS_MAX}"),
-        );
+        problem("before_stage", format!("{hooks} hooks are more than {HOOKS_MAX}"));
     }
     if builder.visits_max == 0 {
         problem("visits_max", String::from("0 is not in 1..=4294967295"));
     }
     if !builder.sample_every.is_power_of_two() {
         let value = builder.sample_every;
-        problem(
-            "sample_every",
-            format!("{value} is not a power of two from 1 to 2^63"),
-        );
+        problem("sample_every", format!("{value} is not a power of two from 1 to 2^63"));
     }
     if let Some(after) = builder.stall_after
         && !(u128::from(STALL_MS_MIN)..=u128::from(STALL_MS_MAX)).contains(&after.as_millis())
@@ -72,10 +63,8 @@ pub(super) fn problems<M: StateMachine>(builder: &Builder<M>) -> Vec<Problem> {
         problem("stall_after", message);
     }
     if builder.name.contains('\0') {
-        let message = format!(
-            "{:?} has a zero byte, which a thread's name cannot have",
-            builder.name
-        );
+        let message =
+            format!("{:?} has a zero byte, which a thread's name cannot have", builder.name);
         problem("name", message);
     }
     stage_problems(builder, &mut problem);
@@ -90,20 +79,10 @@ fn stage_problems<M: StateMachine>(
         None => {
             let table = Table::<M>::from_const();
             let graph = Graph::new(&table);
-            (
-                table
-                    .names
-                    .iter()
-                    .map(|name| name.to_string())
-                    .collect::<Vec<_>>(),
-                graph,
-            )
+            (table.names.iter().map(|name| name.to_string()).collect::<Vec<_>>(), graph)
         }
         Some(stages) => {
-            let names = stages
-                .iter()
-                .map(|stage| stage.name.clone())
-                .collect::<Vec<_>>();
+            let names = stages.iter().map(|stage| stage.name.clone()).collect::<Vec<_>>();
             let next = stages.iter().map(|stage| {
                 let ids = stage.next.as_ref()?;
                 Some(ids.iter().map(|id| id.index()).collect())
@@ -113,10 +92,7 @@ fn stage_problems<M: StateMachine>(
         }
     };
     if names.is_empty() || names.len() > STAGES_MAX {
-        problem(
-            "stages",
-            format!("{} stages are not in 1..={STAGES_MAX}", names.len()),
-        );
+        problem("stages", format!("{} stages are not in 1..={STAGES_MAX}", names.len()));
         return;
     }
     let mut sorted: Vec<&String> = names.iter().collect();
@@ -127,27 +103,18 @@ fn stage_problems<M: StateMachine>(
     let unknown = graph.unknown();
     for (stage, next) in &unknown {
         let count = names.len();
-        problem(
-            "stages",
-            format!("`{stage}` declares stage {next} of {count} as its successor"),
-        );
+        problem("stages", format!("`{stage}` declares stage {next} of {count} as its successor"));
     }
     if !unknown.is_empty() {
         return;
     }
     for stage in graph.unreachable() {
-        problem(
-            "stages",
-            format!("`{stage}` cannot be reached from `{}`", names[0]),
-        );
+        problem("stages", format!("`{stage}` cannot be reached from `{}`", names[0]));
     }
     if builder.dag
         && let Some(cycle) = graph.cycle()
     {
-        problem(
-            "dag",
-            format!("the declared stages have a cycle: {}", cycle.join(" -> ")),
-        );
+        problem("dag", format!("the declared stages have a cycle: {}", cycle.join(" -> ")));
     }
 }
 
@@ -169,7 +136,7 @@ impl Plan {
             .saturating_add(Slab::<AtomicU64>::bytes(stages))
             .saturating_add(Worker::<M>::bytes(own_groups, stages));
         // A crossbeam `ArrayQueue` keeps a stamp beside each item.
-        let queues = 2 * builder.groups.saturating_mul(2 * size_of::<usize>());
+        let queues = builder.groups.saturating_mul(2 * 2 * size_of::<usize>());
         size_of::<Shared<M>>()
             .saturating_add(Slab::<Group<M::Data, M::Error>>::bytes(builder.groups))
             .saturating_add(builder.groups.saturating_mul(window))

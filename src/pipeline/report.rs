@@ -47,11 +47,7 @@ impl WorkerReport {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "pipeline `{}`", self.name)?;
-        writeln!(
-            f,
-            "  cpus     {} usable, allowed {:?}",
-            self.usable_cpus, self.allowed_cpus
-        )?;
+        writeln!(f, "  cpus     {} usable, allowed {:?}", self.usable_cpus, self.allowed_cpus)?;
         writeln!(f, "  workers  {} ({})", self.workers.len(), self.placement)?;
         for (index, worker) in self.workers.iter().enumerate() {
             match (worker.cpu, worker.pinned) {
@@ -69,11 +65,8 @@ impl fmt::Display for Report {
             f.write_str(": more threads than CPUs, so idle ones sleep at once")?;
         }
         writeln!(f)?;
-        let barrier = if self.asymmetric_barrier {
-            "asymmetric (membarrier)"
-        } else {
-            "full fence"
-        };
+        let barrier =
+            if self.asymmetric_barrier { "asymmetric (membarrier)" } else { "full fence" };
         write!(f, "  barrier  {barrier}")
     }
 }

@@ -52,10 +52,7 @@ pub(super) fn start<M: StateMachine>(mut builder: Builder<M>) -> Result<Pipeline
     let stall_after = builder.stall_after;
     let shared = allocate(&mut builder, workers, wait, &pins)
         .map(|parts| Arc::new(parts.with(builder)))
-        .map_err(|refused| BuildError::OutOfMemory {
-            bytes: refused.bytes,
-            total: memory,
-        })?;
+        .map_err(|refused| BuildError::OutOfMemory { bytes: refused.bytes, total: memory })?;
     // 4.
     let mut pipeline = Pipeline::unstarted(shared, first_position);
     let pinned = pipeline.start_workers(&name, &pins)?;
@@ -65,12 +62,7 @@ pub(super) fn start<M: StateMachine>(mut builder: Builder<M>) -> Result<Pipeline
     }
     pipeline.report = Report {
         name,
-        workers: pins
-            .cpus
-            .iter()
-            .zip(pinned)
-            .map(WorkerReport::new)
-            .collect(),
+        workers: pins.cpus.iter().zip(pinned).map(WorkerReport::new).collect(),
         placement: pins.reason,
         allowed_cpus: topology.allowed.clone(),
         usable_cpus: topology.usable(),
@@ -85,11 +77,7 @@ pub(super) fn start<M: StateMachine>(mut builder: Builder<M>) -> Result<Pipeline
 
 /// With more threads than CPUs a spinning thread keeps the one that it waits for from running.
 fn wait_plan(asked: WaitStrategy, crowded: bool) -> WaitPlan {
-    let strategy = if crowded {
-        WaitStrategy::SpinThenPark
-    } else {
-        asked
-    };
+    let strategy = if crowded { WaitStrategy::SpinThenPark } else { asked };
     WaitPlan { strategy, crowded }
 }
 
@@ -111,19 +99,12 @@ fn allocate<M: StateMachine>(
     let stages = builder.stages.as_ref().map_or(M::STAGES.0.len(), Vec::len);
     let own_groups = builder.groups.div_ceil(workers);
     let mut windows = Vec::new();
-    windows
-        .try_reserve_exact(builder.groups)
-        .map_err(|_| OutOfMemory {
-            bytes: builder.groups * size_of::<Window<M::Data, M::Error>>(),
-        })?;
+    windows.try_reserve_exact(builder.groups).map_err(|_| OutOfMemory {
+        bytes: builder.groups * size_of::<Window<M::Data, M::Error>>(),
+    })?;
     for _ in 0..builder.groups {
         let (size, first) = (builder.window, builder.first_position);
-        windows.push(Window::try_new(
-            size,
-            workers,
-            first,
-            &mut *builder.payload,
-        )?);
+        windows.push(Window::try_new(size, workers, first, &mut *builder.payload)?);
     }
     let mut windows = windows.into_iter();
     let groups = Slab::try_new(builder.groups, |_| {
@@ -159,16 +140,14 @@ fn allocate<M: StateMachine>(
 impl<M: StateMachine> Parts<M> {
     /// The whole, with what the builder holds.
     fn with(self, builder: Builder<M>) -> Shared<M> {
-        let groups = self.groups.len();
+        let (groups, workers) = (self.groups.len(), self.workers.len());
         let free = ArrayQueue::new(groups);
         (0..groups as u32).for_each(|index| {
             let _ = free.push(index);
         });
         Shared {
             context: Context {
-                table: builder
-                    .stages
-                    .map_or_else(Table::from_const, Table::from_runtime),
+                table: builder.stages.map_or_else(Table::from_const, Table::from_runtime),
                 epoch: Instant::now(),
             },
             rules: Rules {
@@ -183,10 +162,11 @@ impl<M: StateMachine> Parts<M> {
             workers: self.workers,
             wait: self.wait,
             awake_max: self.awake_max,
+            at_work: CachePadded::new(AtomicU32::new(workers as u32)),
             parked: CachePadded::new(AtomicU32::new(0)),
             stop: CachePadded::new(AtomicBool::new(false)),
             closed: AtomicBool::new(false),
-            times: Times::default(),
+            times: CachePadded::new(Times::default()),
             stage_times: self.stage_times,
             stalls: AtomicU64::new(0),
             free,
@@ -218,10 +198,7 @@ impl<M: StateMachine> Pipeline<M> {
             match started {
                 Ok(is_pinned) => pinned[worker] = is_pinned,
                 Err(message) => {
-                    return Err(BuildError::Factory {
-                        worker,
-                        message: message.into(),
-                    });
+                    return Err(BuildError::Factory { worker, message: message.into() });
                 }
             }
         }

@@ -39,23 +39,14 @@ impl Watch {
         shared: Arc<Shared<M>>,
         after: Duration,
     ) -> Result<Self, BuildError> {
-        let stop = Arc::new(Stop {
-            asked: AtomicBool::new(false),
-            event: Event::default(),
-        });
+        let stop = Arc::new(Stop { asked: AtomicBool::new(false), event: Event::default() });
         let (name, thread_name, asked) =
             (name.to_owned(), format!("{name}-watch"), Arc::clone(&stop));
         let thread = thread::Builder::new()
             .name(thread_name.clone())
             .spawn(move || watch(&name, &shared, after, &asked))
-            .map_err(|source| BuildError::Spawn {
-                thread: thread_name,
-                source,
-            })?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
+            .map_err(|source| BuildError::Spawn { thread: thread_name, source })?;
+        Ok(Self { stop, thread: Some(thread) })
     }
 }
 
@@ -78,18 +69,11 @@ fn watch<M: StateMachine>(name: &str, shared: &Shared<M>, after: Duration, stop:
     let mut seen: Vec<Seen> = shared
         .groups
         .iter()
-        .map(|group| Seen {
-            received: group.window.received(),
-            since: now,
-            reported: false,
-        })
+        .map(|group| Seen { received: group.window.received(), since: now, reported: false })
         .collect();
     loop {
         let next_look = Instant::now() + after / LOOKS;
-        if stop
-            .event
-            .wait_until(Some(next_look), || stop.asked.load(Ordering::Relaxed))
-        {
+        if stop.event.wait_until(Some(next_look), || stop.asked.load(Ordering::Relaxed)) {
             return;
         }
         let now = Instant::now();
@@ -112,11 +96,7 @@ fn look<M: StateMachine>(
     let received = group.window.received();
     let waiting = ledger.ended().saturating_sub(ledger.received);
     if received != seen.received || waiting == 0 || !group.is_open() {
-        *seen = Seen {
-            received,
-            since: now,
-            reported: false,
-        };
+        *seen = Seen { received, since: now, reported: false };
         group.stalled.store(false, Ordering::Relaxed);
         return;
     }

@@ -15,6 +15,9 @@
 //! 3. The payload is ordered by the turn (the Acquire in the look), so the cursor itself carries no
 //!    data and is Relaxed throughout.
 //!
+//! 4. Where a pipeline has one worker there is no swap: the cursor has one writer at a time, that
+//!    worker and, when it has left, the group's receiver.
+//!
 //! A worker that stops between the look and the swap holds up nobody; one that stops after the swap
 //! holds up the batch that it took.
 
@@ -53,17 +56,30 @@ impl ClaimCursor {
     /// another worker took some of them first.
     #[inline(always)]
     pub fn claim(&self, limit: usize, is_ready: impl Fn(u64) -> bool) -> Option<Claimed> {
+        let (claimed, behind) = self.look(limit, is_ready)?;
+        // Relaxed: rule 3.
+        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.next.compare_exchange(claimed.first, behind, success, failure).ok()?;
+        Some(claimed)
+    }
+
+    /// As [`claim`](Self::claim), for a pipeline of one worker: nobody else moves the cursor while
+    /// that worker lives, so a plain store does.
+    #[inline(always)]
+    pub fn claim_alone(&self, limit: usize, is_ready: impl Fn(u64) -> bool) -> Option<Claimed> {
+        let (claimed, behind) = self.look(limit, is_ready)?;
+        self.next.store(behind, Ordering::Relaxed);
+        Some(claimed)
+    }
+
+    /// What can be claimed, and the position behind it.
+    #[inline(always)]
+    fn look(&self, limit: usize, is_ready: impl Fn(u64) -> bool) -> Option<(Claimed, u64)> {
         let first = self.position();
         let mut len = 0;
         while len < limit && is_ready(first.wrapping_add(len as u64)) {
             len += 1;
         }
-        if len == 0 {
-            return None;
-        }
-        let behind = first.wrapping_add(len as u64);
-        // Relaxed: rule 3.
-        self.next.compare_exchange(first, behind, Ordering::Relaxed, Ordering::Relaxed).ok()?;
-        Some(Claimed { first, len })
+        (len > 0).then(|| (Claimed { first, len }, first.wrapping_add(len as u64)))
     }
 }

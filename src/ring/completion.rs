@@ -18,7 +18,7 @@
 //! 4. The producer's count belongs to one worker thread, the consumer's to the group's receive end.
 //!    A closed group hands the latter on to the next receiver by the queue of free groups.
 
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{self, AtomicU32, Ordering};
 
 /// The entries of one ring, as seen by either end. The length is a power of two.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,8 @@ impl<'a> CompletionRing<'a> {
 
     #[inline(always)]
     fn entry(self, count: u64) -> &'a AtomicU32 {
-        &self.entries[count as usize & (self.entries.len() - 1)]
+        // SAFETY: the length is a power of two, so the mask keeps the index below it.
+        unsafe { self.entries.get_unchecked(count as usize & (self.entries.len() - 1)) }
     }
 
     /// Lap bit of the `count`-th entry: 1 in the first lap, then alternating.
@@ -53,6 +54,12 @@ impl<'a> CompletionRing<'a> {
     #[inline(always)]
     pub fn push(self, count: u64, slot: usize) {
         self.entry(count).store((slot as u32) << 1 | self.lap(count), Ordering::Release);
+    }
+
+    /// Asks for the line of the `count`-th entry, which is about to be pushed.
+    #[inline(always)]
+    pub fn prefetch_push(self, count: u64) {
+        sync::prefetch_for_write(self.entry(count));
     }
 
     /// The slot that the `count`-th entry names, once it is there. For the receiver.

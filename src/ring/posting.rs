@@ -4,15 +4,16 @@
 //!  order[position mod window] = slot        written by the receiver, one lap ahead
 //! ```
 //!
-//! 1. A slot that is freed out of order is *posted* for the next position that has none: the
-//!    receiver that frees its `k`-th slot writes the index to `order[k mod window]` and then stores
-//!    `Free(k + window)` in the slot's turn.
-//! 2. A reader checks what it finds: a submitter at position `p` goes on only if the slot named here
-//!    is `Free(p)`, a worker only if it is `Ready(p)`. No slot has such a turn but the one posted for
-//!    `p`, so an entry that is too old leads to "not yet", never to a wrong slot.
-//! 3. So an entry carries no data by itself and is Relaxed. That readers see it in time follows from
-//!    the turn: the receiver's Release of `Free(p)` comes after the entry, the submitter's Acquire
-//!    of it before its own Release of `Ready(p)`.
+//! 1. A slot that is released out of order is *posted* for the next position that has none: the
+//!    receiver that releases its `k`-th slot writes the index to `order[k mod window]` and then moves
+//!    the window's `received` cursor to `k + 1`, with Release.
+//! 2. The submit end takes position `k + window` only when it has seen that cursor, with Acquire, and
+//!    so finds the entry.
+//! 3. A worker checks what it finds: it goes on only if the slot named here is `Ready(p)`. No other
+//!    slot ever has that turn, so an entry that is too old leads to "not yet", never to a wrong slot.
+//!    That it finds the new entry in time follows from the turn: the entry comes before the cursor,
+//!    the cursor's Acquire before the submit end's Release of `Ready(p)`.
+//! 4. So an entry carries no data by itself and is Relaxed.
 
 use crate::slab::{OutOfMemory, Slab};
 use crate::sync::{AtomicU32, Ordering};
@@ -37,10 +38,11 @@ impl PostingRing {
 
     #[inline(always)]
     fn entry(&self, position: u64) -> &AtomicU32 {
-        &self.order[position as usize & (self.order.len() - 1)]
+        // SAFETY: the length is a power of two, so the mask keeps the index below it.
+        unsafe { self.order.at(position as usize & (self.order.len() - 1)) }
     }
 
-    /// The slot posted for `position`, or for one whole laps before it (rule 2).
+    /// The slot posted for `position`, or for one whole laps before it (rule 3).
     #[inline(always)]
     pub fn slot(&self, position: u64) -> usize {
         self.entry(position).load(Ordering::Relaxed) as usize

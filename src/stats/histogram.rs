@@ -12,8 +12,9 @@ use std::time::Duration;
 const SUB_BITS: u32 = 4;
 /// Buckets for each power of two.
 const SUB: usize = 1 << SUB_BITS;
-/// Durations of 2^41 ns (36 minutes) and more share the last bucket.
-const EXPONENT_MAX: u32 = 40;
+/// Durations of 2^41 ns (36 minutes) and more share the last bucket. The models, which keep track of
+/// each counter, make do with fewer.
+const EXPONENT_MAX: u32 = if cfg!(stageline_loom) { SUB_BITS } else { 40 };
 const BUCKETS: usize = (EXPONENT_MAX - SUB_BITS + 2) as usize * SUB;
 
 fn bucket_of(ns: u64) -> usize {
@@ -72,9 +73,7 @@ impl AtomicHistogram {
         if self.min_ns.load(Ordering::Relaxed) == u64::MAX {
             return;
         }
-        self.counts
-            .iter()
-            .for_each(|count| count.store(0, Ordering::Relaxed));
+        self.counts.iter().for_each(|count| count.store(0, Ordering::Relaxed));
         self.sum_ns.store(0, Ordering::Relaxed);
         self.min_ns.store(u64::MAX, Ordering::Relaxed);
         self.max_ns.store(0, Ordering::Relaxed);
@@ -135,11 +134,7 @@ impl Histogram {
             seen >= rank
         })?;
         let last = bucket == BUCKETS - 1;
-        let ns = if last {
-            self.max_ns
-        } else {
-            bucket_end(bucket).min(self.max_ns)
-        };
+        let ns = if last { self.max_ns } else { bucket_end(bucket).min(self.max_ns) };
         Some(Duration::from_nanos(ns.max(self.min_ns)))
     }
 }
@@ -156,10 +151,7 @@ mod tests {
             let bucket = bucket_of(ns);
             let end = bucket_end(bucket);
             assert!(ns <= end, "{ns} in bucket {bucket} that ends at {end}");
-            assert!(
-                end - ns <= ns / SUB as u64,
-                "{ns} in bucket {bucket} that ends at {end}"
-            );
+            assert!(end - ns <= ns / SUB as u64, "{ns} in bucket {bucket} that ends at {end}");
             assert!(bucket >= previous);
             previous = bucket;
         }
@@ -172,12 +164,7 @@ mod tests {
         let histogram = AtomicHistogram::default();
         (1..=10_000).for_each(|ns| histogram.record(ns));
         let counted = histogram.snapshot();
-        for (q, exact) in [
-            (0.5, 5_000.0),
-            (0.9, 9_000.0),
-            (0.99, 9_900.0),
-            (0.9999, 9_999.0),
-        ] {
+        for (q, exact) in [(0.5, 5_000.0), (0.9, 9_000.0), (0.99, 9_900.0), (0.9999, 9_999.0)] {
             let ns = counted.quantile(q).expect("counted").as_nanos() as f64;
             assert!(ns >= exact && ns <= exact * 17.0 / 16.0, "q {q}: {ns}");
         }
@@ -186,9 +173,6 @@ mod tests {
         assert_eq!(counted.mean(), Some(Duration::from_nanos(5_000)));
         histogram.clear();
         let empty = histogram.snapshot();
-        assert_eq!(
-            (empty.count(), empty.quantile(0.5), empty.mean()),
-            (0, None, None)
-        );
+        assert_eq!((empty.count(), empty.quantile(0.5), empty.mean()), (0, None, None));
     }
 }

@@ -40,16 +40,7 @@ pub struct Ledger {
 impl Ledger {
     /// Requests that have ended.
     pub fn ended(&self) -> u64 {
-        let Self {
-            done,
-            failed,
-            dropped,
-            cancelled,
-            expired,
-            panicked,
-            cyclic,
-            ..
-        } = self;
+        let Self { done, failed, dropped, cancelled, expired, panicked, cyclic, .. } = self;
         done + failed + dropped + cancelled + expired + panicked + cyclic
     }
 
@@ -66,7 +57,7 @@ impl Ledger {
             Phase::Expired => &mut self.expired,
             Phase::Panicked => &mut self.panicked,
             Phase::Cyclic => &mut self.cyclic,
-            Phase::Done | Phase::Free | Phase::Ready => &mut self.done,
+            Phase::Done | Phase::Empty | Phase::Ready => &mut self.done,
         }
     }
 

@@ -9,6 +9,9 @@ use crate::sync;
 /// that is about 50 microseconds of silence.
 const IDLE_POLLS_MAX: u32 = 4096;
 
+/// Polls of an only hot group between two looks at everything else.
+const WATCH_POLLS: u32 = 16;
+
 /// A group that is polled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hot {
@@ -18,7 +21,7 @@ pub(super) struct Hot {
 }
 
 /// A worker's hot set.
-pub(super) struct HotSet {
+pub(crate) struct HotSet {
     worker: usize,
     entries: Vec<Hot>,
     /// Some entry may have been idle for too long.
@@ -28,16 +31,12 @@ pub(super) struct HotSet {
 impl HotSet {
     /// An empty set with room for all groups of the worker.
     pub(super) fn with_capacity(worker: usize, groups: usize) -> Self {
-        Self {
-            worker,
-            entries: Vec::with_capacity(groups),
-            stale: false,
-        }
+        Self { worker, entries: Vec::with_capacity(groups), stale: false }
     }
 
     /// Bytes that a set of this capacity allocates.
     pub(super) fn bytes(groups: usize) -> usize {
-        groups * size_of::<Hot>()
+        groups.saturating_mul(size_of::<Hot>())
     }
 
     #[inline(always)]
@@ -62,13 +61,22 @@ impl HotSet {
         }
     }
 
+    /// Where there is one hot group, polls its next slot some times in a loop that does nothing else,
+    /// and so sees a request sooner.
+    #[inline(always)]
+    pub(super) fn watch_only<M: StateMachine>(&self, shared: &Shared<M>) {
+        if let [only] = self.entries.as_slice() {
+            let window = &shared.group(only.group).window;
+            (0..WATCH_POLLS).any(|_| window.has_ready(0));
+        }
+    }
+
     /// Takes in the groups that rang.
     #[cold]
-    pub(super) fn admit_rung<M: StateMachine>(&mut self, shared: &Shared<M>) {
+    pub(crate) fn admit_rung<M: StateMachine>(&mut self, shared: &Shared<M>) {
         let workers = shared.workers.len();
         let own = &shared.workers[self.worker];
-        own.bell
-            .answer(|local| self.admit(shared, (local * workers + self.worker) as u32));
+        own.bell.answer(|local| self.admit(shared, (local * workers + self.worker) as u32));
     }
 
     fn admit<M: StateMachine>(&mut self, shared: &Shared<M>, group: u32) {
@@ -77,9 +85,7 @@ impl HotSet {
             return;
         }
         shared.group(group).front.service.admit();
-        shared.workers[self.worker]
-            .hot
-            .set(group as usize / shared.workers.len(), true);
+        shared.workers[self.worker].hot.set(group as usize / shared.workers.len(), true);
         self.entries.push(Hot { group, idle: 0 });
     }
 
@@ -105,23 +111,19 @@ impl HotSet {
     #[cold]
     fn demote<M: StateMachine>(&mut self, shared: &Shared<M>, chosen: impl Fn(&Hot) -> bool) {
         let service = |entry: &Hot| -> &Service { &shared.group(entry.group).front.service };
-        self.entries
-            .iter()
-            .filter(|entry| chosen(entry))
-            .for_each(|entry| service(entry).demote());
+        self.entries.iter().filter(|entry| chosen(entry)).for_each(|entry| service(entry).demote());
         sync::heavy_barrier();
         let own = &shared.workers[self.worker];
         self.entries.retain_mut(|entry| {
             if !chosen(entry) {
                 return true;
             }
-            if shared.group(entry.group).window.has_ready(0) {
+            if shared.group(entry.group).window.is_waiting() {
                 service(entry).admit();
                 entry.idle = 0;
                 return true;
             }
-            own.hot
-                .set(entry.group as usize / shared.workers.len(), false);
+            own.hot.set(entry.group as usize / shared.workers.len(), false);
             false
         });
     }

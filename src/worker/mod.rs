@@ -29,7 +29,7 @@ pub(crate) struct Worker<M: StateMachine> {
     /// The machine; none after a panic, until the factory has made another.
     machine: Option<M>,
     factory_panic: Option<Box<str>>,
-    hot: HotSet,
+    pub(crate) hot: HotSet,
     path: Path,
     clock: BatchClock,
     /// Copy of the `wants_help` that others see.
@@ -57,7 +57,7 @@ impl<M: StateMachine> Worker<M> {
 
     /// Bytes that a worker with so many groups and stages allocates.
     pub(crate) fn bytes(groups: usize, stages: usize) -> usize {
-        HotSet::bytes(groups) + Path::bytes(stages)
+        HotSet::bytes(groups).saturating_add(Path::bytes(stages))
     }
 
     /// The worker's life.
@@ -71,6 +71,7 @@ impl<M: StateMachine> Worker<M> {
                 spinner.reset();
                 continue;
             }
+            self.hot.watch_only(&self.shared);
             self.clock.pause();
             self.ask_for_help(false);
             self.hot.demote_idle(&self.shared);
@@ -82,6 +83,7 @@ impl<M: StateMachine> Worker<M> {
                 spinner.reset();
             }
         }
+        self.shared.worker_left();
         if let Some(machine) = &mut self.machine {
             panics::contain(|| machine.close());
         }
@@ -91,7 +93,7 @@ impl<M: StateMachine> Worker<M> {
 
     /// Gives each hot group one batch. Whether there was any.
     #[inline(always)]
-    fn serve_hot(&mut self) -> bool {
+    pub(crate) fn serve_hot(&mut self) -> bool {
         let mut any = false;
         for at in 0..self.hot.len() {
             let found = self.serve(self.hot.group(at), true);
@@ -106,7 +108,11 @@ impl<M: StateMachine> Worker<M> {
     fn serve_own(&mut self) -> bool {
         let (groups, workers) = (self.shared.groups.len(), self.shared.workers.len());
         let own = (self.index..groups).step_by(workers);
-        own.fold(false, |any, group| self.serve(group as u32, false) || any)
+        own.fold(false, |any, group| {
+            // Another worker may have been quicker to claim, and left something behind.
+            let found = self.serve(group as u32, false);
+            found || self.shared.group(group as u32).window.is_waiting() || any
+        })
     }
 
     /// Takes a batch of a group of another worker that has more than it can do. Whether there was
@@ -116,10 +122,7 @@ impl<M: StateMachine> Worker<M> {
         let workers = self.shared.workers.len();
         (1..workers).any(|ahead| {
             let other = (self.index + ahead) % workers;
-            self.shared.workers[other]
-                .wants_help
-                .load(Ordering::Relaxed)
-                && self.help_one(other)
+            self.shared.workers[other].wants_help.load(Ordering::Relaxed) && self.help_one(other)
         })
     }
 
@@ -133,7 +136,7 @@ impl<M: StateMachine> Worker<M> {
 
     /// Claims, runs and hands back one batch of a group. Whether there was one.
     #[inline(always)]
-    fn serve(&mut self, index: u32, at_home: bool) -> bool {
+    pub(crate) fn serve(&mut self, index: u32, at_home: bool) -> bool {
         let window = &self.shared.group(index).window;
         let batch = window.batch();
         let Some(claimed) = window.claim(batch) else {
@@ -144,13 +147,12 @@ impl<M: StateMachine> Worker<M> {
             let more = batch == 1 || (claimed.len == batch && window.has_ready(batch));
             self.ask_for_help(more);
         }
+        self.shared.group(index).window.prepare_completion(self.index);
         let context = &self.shared.context;
         let timing = self.clock.begin(claimed.len, || context.now_ns());
         self.run_batch(index, claimed);
         let group = self.shared.group(index);
-        group
-            .window
-            .complete(self.index, claimed, &self.phases[..claimed.len]);
+        group.window.complete(self.index, claimed, &self.phases[..claimed.len]);
         group.front.receive_event.notify();
         let context = &self.shared.context;
         if let Some(elapsed_ns) = self.clock.end(timing, || context.now_ns()) {
@@ -168,9 +170,7 @@ impl<M: StateMachine> Worker<M> {
     fn ask_for_help(&mut self, wanted: bool) {
         if wanted != self.wants_help {
             self.wants_help = wanted;
-            self.shared.workers[self.index]
-                .wants_help
-                .store(wanted, Ordering::Relaxed);
+            self.shared.workers[self.index].wants_help.store(wanted, Ordering::Relaxed);
         }
         if wanted {
             self.shared.wake_helper(self.index);

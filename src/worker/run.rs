@@ -8,8 +8,8 @@ use crate::request::Request;
 use crate::ring::claim::Claimed;
 use crate::shared::{Control, Group, Progress, Shared};
 use crate::slot::Phase;
-use crate::stage::{StageId, StateMachine, Step, StepKind};
-use crate::sync::Ordering;
+use crate::stage::{StageFn, StateMachine, StepKind};
+use crate::sync::{AtomicU64, Ordering};
 use crate::window::Order;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -72,9 +72,7 @@ impl<M: StateMachine> Worker<M> {
     /// Runs a claimed batch and leaves each request's phase in `self.phases`.
     #[inline(always)]
     pub(super) fn run_batch(&mut self, index: u32, claimed: Claimed) {
-        self.progress()
-            .running
-            .store(claimed.len as u32, Ordering::Relaxed);
+        self.progress().running.store(claimed.len as u32, Ordering::Relaxed);
         let mut at = 0;
         while at < claimed.len {
             if self.machine.is_none() && !self.renew_machine() {
@@ -82,21 +80,16 @@ impl<M: StateMachine> Worker<M> {
                 break;
             }
             let shared = &*self.shared;
-            let mut run = Run {
+            let batch = Batch {
                 shared,
                 group: shared.group(index),
                 index,
                 progress: &shared.workers[self.index].progress,
-                machine: self.machine.as_mut().expect("renewed above"),
-                path: &mut self.path,
             };
-            let phases = &mut self.phases;
+            let machine = self.machine.as_mut().expect("renewed above");
+            let (path, phases) = (&mut self.path, &mut self.phases[..claimed.len]);
             let result = catch_unwind(AssertUnwindSafe(|| {
-                let order = run.group.window.order();
-                while at < claimed.len {
-                    phases[at] = run.request(order, claimed.first.wrapping_add(at as u64));
-                    at += 1;
-                }
+                batch.run(machine, path, claimed.first, phases, &mut at);
             }));
             if let Err(payload) = result {
                 self.panicked(index, claimed, at, panics::message(payload));
@@ -106,9 +99,7 @@ impl<M: StateMachine> Worker<M> {
                 at += 1;
             }
         }
-        self.progress()
-            .place
-            .store(Progress::NOWHERE, Ordering::Relaxed);
+        self.progress().place.store(Progress::NOWHERE, Ordering::Relaxed);
         self.progress().running.store(0, Ordering::Relaxed);
     }
 
@@ -157,94 +148,98 @@ impl<M: StateMachine> Worker<M> {
     }
 }
 
-/// What the requests of one batch have in common.
-struct Run<'a, M: StateMachine> {
+/// What the requests of one batch have in common. Copied into the functions that use it, so that the
+/// compiler need not load it again after each call of a stage.
+struct Batch<'a, M: StateMachine> {
     shared: &'a Shared<M>,
     group: &'a Group<M::Data, M::Error>,
     index: u32,
     progress: &'a Progress,
-    machine: &'a mut M,
-    path: &'a mut Path,
 }
 
-impl<M: StateMachine> Run<'_, M> {
-    /// Runs the request at a claimed position to its end.
+impl<M: StateMachine> Clone for Batch<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M: StateMachine> Copy for Batch<'_, M> {}
+
+impl<M: StateMachine> Batch<'_, M> {
+    /// Runs the requests from the one at `*at` on, each to its end. `*at` is the one that runs.
     #[inline(always)]
-    fn request(&mut self, order: Order, position: u64) -> Phase {
+    fn run(
+        self,
+        machine: &mut M,
+        path: &mut Path,
+        first: u64,
+        phases: &mut [Phase],
+        at: &mut usize,
+    ) {
+        let rules = &self.shared.rules;
+        let (order, checked) = (self.group.window.order(), rules.is_checked());
+        let (sample_mask, visits) = (rules.sample_mask, plain_visits(rules.visits_max));
+        let stages = Stages::new(self.shared, self.progress, self.index);
+        let (value, cold) = self.claimed(order, first);
+        let (context, place, group) = (&self.shared.context, stages.place, self.index);
+        let mut request = Request { value, cold, context, place, group, position: first };
+        for (ahead, phase) in phases.iter_mut().enumerate().skip(*at) {
+            *at = ahead;
+            let position = first.wrapping_add(ahead as u64);
+            (request.value, request.cold) = self.claimed(order, position);
+            request.position = position;
+            let special = self.group.control() & Control::CHECK != 0 || position & sample_mask == 0;
+            let plain = match checked | special {
+                true => None,
+                false => stages.run(machine, &mut request, visits),
+            };
+            *phase = match plain {
+                Some(phase) => phase,
+                None => {
+                    let before = if checked | special { 0 } else { visits };
+                    self.run_checked(machine, path, &mut request, before)
+                }
+            };
+        }
+        *at = phases.len();
+    }
+
+    /// Payload and cold entry of the request at a claimed position.
+    #[inline(always)]
+    fn claimed<'r>(&self, order: Order, position: u64) -> (&'r mut M::Data, &'r mut Cold<M::Error>)
+    where
+        Self: 'r,
+    {
         let slot = self.group.window.slot_of(order, position);
         // SAFETY: the slot was claimed by this worker and is not yet completed, so it owns both the
-        // payload and the cold entry; each request makes these references once.
-        let (value, cold) = unsafe {
+        // payload and the cold entry. `run` asks for each position and replaces the references
+        // before it makes others; the stages cannot keep them, being functions for every lifetime.
+        unsafe {
             let value = self.group.window.value(slot, |value| &mut *value);
             (value, self.group.window.cold(slot, |cold| &mut *cold))
-        };
-        let mut request = Request {
-            value,
-            cold,
-            context: &self.shared.context,
-            stage: StageId::new(0),
-            group: self.index,
-            position,
-        };
-        let rules = &self.shared.rules;
-        let checked = rules.is_checked()
-            || self.group.control() & Control::CHECK != 0
-            || position & rules.sample_mask == 0;
-        if checked {
-            return self.run_checked(&mut request, 0);
         }
-        let visits = plain_visits(rules.visits_max);
-        self.run_plain(&mut request, visits)
-            .unwrap_or_else(|| self.run_checked(&mut request, visits))
-    }
-
-    /// The hot loop: one indirect call a stage. `None` after `visits` stages.
-    #[inline(always)]
-    fn run_plain(&mut self, request: &mut Request<'_, M>, visits: u32) -> Option<Phase> {
-        for _ in 0..visits {
-            match self.call(request) {
-                StepKind::Next(stage) => request.stage = StageId::new(stage),
-                end => return Some(ended(end)),
-            }
-        }
-        None
-    }
-
-    /// Calls the request's stage.
-    #[inline(always)]
-    fn call(&mut self, request: &mut Request<'_, M>) -> StepKind {
-        let stage = request.stage.index();
-        let Some(run) = self.shared.context.table.runs.get(stage) else {
-            no_such_stage(stage, self.shared.context.table.runs.len());
-        };
-        let place = u64::from(self.index) << 16 | stage as u64;
-        self.progress.place.store(place, Ordering::Relaxed);
-        let entered = &self.progress.entered[stage];
-        entered.store(
-            entered.load(Ordering::Relaxed).wrapping_add(1),
-            Ordering::Relaxed,
-        );
-        let step: Step = run(self.machine, request);
-        step.kind()
     }
 
     /// The loop with everything that is not needed for most requests: cancellation, deadlines,
     /// hooks, the acyclic mode, traces and times. The request has run through `before` stages.
     #[cold]
-    fn run_checked(&mut self, request: &mut Request<'_, M>, before: u32) -> Phase {
+    fn run_checked(
+        self,
+        machine: &mut M,
+        path: &mut Path,
+        request: &mut Request<'_, M>,
+        before: u32,
+    ) -> Phase {
         let sampled = before == 0 && request.position & self.shared.rules.sample_mask == 0;
-        let start_ns = if sampled {
-            self.shared.context.now_ns()
-        } else {
-            0
-        };
-        let phase = self.run_stages(request, before, sampled.then_some(start_ns));
-        self.path.clear();
+        let start_ns = if sampled { self.shared.context.now_ns() } else { 0 };
+        // A way that panicked has left its marks.
+        path.clear();
+        let phase = self.run_stages(machine, path, request, before, sampled.then_some(start_ns));
         request.cold.deadline_ns = NEVER_NS;
         if sampled {
             let queue_ns = start_ns.saturating_sub(request.cold.submitted_ns);
             let run_ns = self.shared.context.now_ns().saturating_sub(start_ns);
-            for times in [&self.shared.times, &self.group.times] {
+            for times in [&*self.shared.times, &self.group.times] {
                 times.queue.record(queue_ns);
                 times.run.record(run_ns);
             }
@@ -253,35 +248,38 @@ impl<M: StateMachine> Run<'_, M> {
     }
 
     fn run_stages(
-        &mut self,
+        self,
+        machine: &mut M,
+        path: &mut Path,
         request: &mut Request<'_, M>,
         before: u32,
         mut sampled_ns: Option<u64>,
     ) -> Phase {
         let shared = self.shared;
+        let stages = Stages::new(shared, self.progress, self.index);
         let mut trace = Trace::after(before);
-        // A way that panicked has left its marks.
-        self.path.clear();
+        // The plain loop has left the request before the stage that it would have run next.
+        let mut stage = if before == 0 { 0 } else { request.stage().index() as u16 };
         for _ in before..shared.rules.visits_max {
-            let stage = request.stage.index() as u16;
             if let Some(phase) = self.interrupted(request.cold) {
                 return phase;
             }
-            if usize::from(stage) >= shared.context.table.runs.len() {
-                no_such_stage(usize::from(stage), shared.context.table.runs.len());
+            if usize::from(stage) >= stages.runs.len() {
+                no_such_stage(usize::from(stage), stages.runs.len());
             }
-            if shared.rules.dag && !self.path.enter(stage) {
-                request.cold.failure = Failure::Cycle(self.path.trace(stage));
+            if shared.rules.dag && !path.enter(stage) {
+                request.cold.failure = Failure::Cycle(path.trace(stage));
                 return Phase::Cyclic;
             }
             trace.push(stage);
+            stages.enter(usize::from(stage));
             for hook in &shared.rules.hooks {
-                if let Err(error) = hook(self.machine, request) {
+                if let Err(error) = hook(machine, request) {
                     request.cold.failure = Failure::Error(error);
                     return Phase::Failed;
                 }
             }
-            let step = self.call(request);
+            let step = stages.call(machine, request, usize::from(stage));
             if let Some(start_ns) = &mut sampled_ns {
                 let now_ns = shared.context.now_ns();
                 let run_ns = now_ns.saturating_sub(*start_ns);
@@ -291,12 +289,12 @@ impl<M: StateMachine> Run<'_, M> {
             match step {
                 StepKind::Next(next) => {
                     self.check_declared(stage, next);
-                    request.stage = StageId::new(next);
+                    stage = next;
                 }
                 end => return ended(end),
             }
         }
-        trace.push(request.stage.index() as u16);
+        trace.push(stage);
         request.cold.failure = Failure::Cycle(trace);
         Phase::Cyclic
     }
@@ -330,6 +328,55 @@ impl<M: StateMachine> Run<'_, M> {
             let (from, to) = (table.name(from.into()), table.name(to.into()));
             panic!("stage `{from}` went to `{to}`, which it does not declare");
         }
+    }
+}
+
+/// The stage table as the hot loop uses it, with what is written down at each call.
+struct Stages<'a, M: StateMachine> {
+    runs: &'a [StageFn<M>],
+    /// Of the same length.
+    entered: &'a [AtomicU64],
+    place: &'a AtomicU64,
+    /// The place of the first stage.
+    first_place: u64,
+}
+
+impl<'a, M: StateMachine> Stages<'a, M> {
+    #[inline(always)]
+    fn new(shared: &'a Shared<M>, progress: &'a Progress, group: u32) -> Self {
+        let runs = &*shared.context.table.runs;
+        let entered = &progress.entered[..runs.len()];
+        Self { runs, entered, place: &progress.place, first_place: u64::from(group) << 16 }
+    }
+
+    /// The hot loop: one indirect call a stage. `None` after `visits` stages.
+    #[inline(always)]
+    fn run(&self, machine: &mut M, request: &mut Request<'_, M>, visits: u32) -> Option<Phase> {
+        let mut stage = 0;
+        for _ in 0..visits {
+            match self.call(machine, request, stage) {
+                StepKind::Next(next) => stage = usize::from(next),
+                end => return Some(ended(end)),
+            }
+        }
+        self.enter(stage);
+        None
+    }
+
+    /// Says where the worker is, to others and to the request.
+    #[inline(always)]
+    fn enter(&self, stage: usize) {
+        self.place.store(self.first_place | stage as u64, Ordering::Relaxed);
+    }
+
+    /// Calls a stage.
+    #[inline(always)]
+    fn call(&self, machine: &mut M, request: &mut Request<'_, M>, stage: usize) -> StepKind {
+        let Some(run) = self.runs.get(stage) else { no_such_stage(stage, self.runs.len()) };
+        self.enter(stage);
+        let entered = &self.entered[stage];
+        entered.store(entered.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        run(machine, request).kind()
     }
 }
 

@@ -1,0 +1,99 @@
+//! A ring written by hand for one case: payloads in place, one producer that is also the receiver,
+//! one worker, and three cursors. What a specialist would write; no groups, no table of machines, no
+//! outcomes, no shutdown.
+
+use crate::cores::{Cores, pin};
+use crate::payload::{Payload, expected, payload, table};
+use crossbeam_utils::CachePadded;
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+/// A payload of 64 bytes on a line of its own.
+#[repr(align(64))]
+struct Cell(UnsafeCell<Payload>);
+
+struct Ring {
+    cells: Box<[Cell]>,
+    /// Published by the producer.
+    tail: CachePadded<AtomicU64>,
+    /// Published by the worker.
+    done: CachePadded<AtomicU64>,
+    stop: CachePadded<AtomicBool>,
+}
+
+// SAFETY: a cell belongs to the producer outside of `done..tail` and to the worker inside of it; the
+// cursors are moved by Release and read by Acquire.
+unsafe impl Sync for Ring {}
+
+impl Ring {
+    fn cell(&self, position: u64) -> *mut Payload {
+        self.cells[position as usize & (self.cells.len() - 1)].0.get()
+    }
+}
+
+/// Nanoseconds a request: bursts of `burst` into a ring of `window` payloads.
+pub fn stream_ns(cores: Cores, window: usize, burst: u64, requests: u64) -> f64 {
+    let ring = Ring {
+        cells: (0..window).map(|_| Cell(UnsafeCell::new(payload(0)))).collect(),
+        tail: CachePadded::new(AtomicU64::new(0)),
+        done: CachePadded::new(AtomicU64::new(0)),
+        stop: CachePadded::new(AtomicBool::new(false)),
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| work(&ring, cores.worker, burst));
+        drive(&ring, burst, requests / 10, 0);
+        let start = Instant::now();
+        drive(&ring, burst, requests, requests / 10 / burst * burst);
+        let elapsed = start.elapsed();
+        ring.stop.store(true, Ordering::Relaxed);
+        elapsed.as_nanos() as f64 / (requests / burst * burst) as f64
+    })
+}
+
+fn work(ring: &Ring, cpu: usize, batch: u64) {
+    pin(cpu);
+    let stages = table();
+    let mut at = 0;
+    loop {
+        let tail = ring.tail.load(Ordering::Acquire);
+        if tail == at {
+            if ring.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            continue;
+        }
+        let end = tail.min(at + batch);
+        for position in at..end {
+            // SAFETY: the position is published and not yet done: it belongs to the worker.
+            let value = unsafe { &mut *ring.cell(position) };
+            stages.iter().for_each(|stage| stage(value));
+        }
+        at = end;
+        ring.done.store(at, Ordering::Release);
+    }
+}
+
+/// Submits and receives `requests`, from position `tail` on; everything before has been received.
+fn drive(ring: &Ring, burst: u64, requests: u64, mut tail: u64) {
+    let last = tail + requests / burst * burst;
+    let mut head = tail;
+    while head < last {
+        if tail < last && tail + burst - head <= ring.cells.len() as u64 {
+            for position in tail..tail + burst {
+                // SAFETY: the position is a whole ring ahead of the oldest one not yet received: it
+                // belongs to the producer.
+                unsafe { ring.cell(position).write(payload(position)) };
+            }
+            tail += burst;
+            ring.tail.store(tail, Ordering::Release);
+        }
+        let done = ring.done.load(Ordering::Acquire).min(head + burst);
+        while head < done {
+            // SAFETY: the position is done: it belongs to the producer again.
+            let value = unsafe { &*ring.cell(head) };
+            assert_eq!(value[6], expected(head));
+            head += 1;
+        }
+    }
+}
