@@ -19,10 +19,10 @@ pub fn message(payload: Box<dyn Any + Send>) -> Box<str> {
 
 /// Runs user code whose panic nobody is there to be told of.
 pub fn contain(f: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            std::mem::forget(second);
-        }
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f))
+        && let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
+    {
+        std::mem::forget(second);
     }
 }
 

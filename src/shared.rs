@@ -334,7 +334,9 @@ impl<M: StateMachine> Shared<M> {
         let none_free = OpenError::NoneFree { groups: self.groups.len() };
         let index = self.free.pop().or_else(|| self.reclaim()).ok_or(none_free)?;
         let group = self.group(index);
-        group.window.reopen(order);
+        // One worker finishes requests as they were submitted, and has no use for completion rings.
+        let one_worker = self.workers.len() == 1;
+        group.window.reopen(if one_worker { Order::Submission } else { order });
         group.start_counting();
         // A pipeline that closes at this moment has marked the group: the mark stays.
         group.front.control.fetch_and(Control::CLOSED, Ordering::Relaxed);

@@ -353,29 +353,26 @@ impl<T, E> Window<T, E> {
         }
     }
 
-    /// Takes up to `limit` requests.
+    /// Takes up to `limit` requests, and writes down their slots. (Once a position is claimed its
+    /// posting may be overwritten: the receiver posts for as many positions as it has released.)
     #[inline(always)]
-    pub fn claim(&self, limit: usize) -> Option<Claimed> {
+    pub fn claim(&self, limit: usize, slots: &mut [u32]) -> Option<Claimed> {
         // The order may be that of an earlier opening; the look is right all the same (rule 2 of
         // `ring::posting`), and the caller asks again once it has claimed.
         match self.order() {
-            Order::Submission => self.claim_in(Order::Submission, limit),
-            Order::Completion => self.claim_in(Order::Completion, limit),
+            Order::Submission => self.claim_in(Order::Submission, limit, slots),
+            Order::Completion => self.claim_in(Order::Completion, limit, slots),
         }
     }
 
     #[inline(always)]
-    fn claim_in(&self, order: Order, limit: usize) -> Option<Claimed> {
-        let is_ready = |position| self.slot(self.slot_of(order, position)).is_ready(position);
+    fn claim_in(&self, order: Order, limit: usize, slots: &mut [u32]) -> Option<Claimed> {
+        let is_ready = |ahead: usize, position| {
+            let slot = self.slot_of(order, position);
+            slots[ahead] = slot as u32;
+            self.slot(slot).is_ready(position)
+        };
         let cursor = &self.claim.cursor;
-        let last = cursor.position().wrapping_add(limit as u64 - 1);
-        if limit > 1 && is_ready(last) {
-            // A whole batch, most likely: ask for all of its lines at once, and to write to them.
-            for ahead in 0..limit as u64 {
-                let position = last.wrapping_sub(ahead);
-                sync::prefetch_for_write(self.slot(self.slot_of(order, position)));
-            }
-        }
         if self.lanes.len() == 1 {
             cursor.claim_alone(limit, is_ready)
         } else {
@@ -407,7 +404,7 @@ impl<T, E> Window<T, E> {
     /// Hands a claimed batch to the receiver, each request with the phase that it ended in. For the
     /// worker that owns the lane.
     #[inline(always)]
-    pub fn complete(&self, lane_index: usize, claimed: Claimed, phases: &[Phase]) {
+    pub fn complete(&self, lane_index: usize, claimed: Claimed, slots: &[u32], phases: &[Phase]) {
         let lane = &self.lanes[lane_index];
         let others = phases.iter().filter(|phase| **phase != Phase::Done).count();
         lane.count(Phase::Done, (phases.len() - others) as u64);
@@ -415,22 +412,21 @@ impl<T, E> Window<T, E> {
             lane.count_others(phases);
         }
         // Last to first: the receiver, which waits for the first, finds all of them.
-        let finished = phases.iter().enumerate().rev();
+        let finished = slots.iter().zip(phases).enumerate().rev();
         match self.order() {
             Order::Submission => {
-                for (ahead, phase) in finished {
+                for (ahead, (slot, phase)) in finished {
                     let position = claimed.first.wrapping_add(ahead as u64);
-                    self.slot(self.slot_of(Order::Submission, position)).finish(position, *phase);
+                    self.slot(*slot as usize).finish(position, *phase);
                 }
             }
             Order::Completion => {
                 let ring = self.completions(lane_index);
                 let pushed = lane.pushed.load(Ordering::Relaxed);
-                for (ahead, phase) in finished {
+                for (ahead, (slot, phase)) in finished {
                     let position = claimed.first.wrapping_add(ahead as u64);
-                    let slot = self.slot_of(Order::Completion, position);
-                    self.slot(slot).finish(position, *phase);
-                    ring.push(pushed.wrapping_add(ahead as u64), slot);
+                    self.slot(*slot as usize).finish(position, *phase);
+                    ring.push(pushed.wrapping_add(ahead as u64), *slot as usize);
                 }
                 lane.pushed.store(pushed.wrapping_add(claimed.len as u64), Ordering::Relaxed);
             }
@@ -494,8 +490,9 @@ impl<T, E> Window<T, E> {
     /// are gone, when nothing finished is left. It stays the next one until it is released.
     pub fn next_orphan(&self, cursor: &mut ReceiveCursor) -> Option<Finished> {
         if cursor.orphan.is_none() {
-            let claimed = self.claim(1)?;
-            cursor.orphan = Some(self.place(self.order(), claimed.first));
+            let mut slots = [0];
+            let claimed = self.claim(1, &mut slots)?;
+            cursor.orphan = Some(Place { slot: slots[0], position: claimed.first });
         }
         let place = cursor.orphan?;
         Some(Finished { place, phase: Phase::Cancelled, lane: ORPHAN })

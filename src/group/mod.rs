@@ -29,10 +29,10 @@ pub struct RequestGroup<M: StateMachine> {
 
 impl<M: StateMachine> RequestGroup<M> {
     /// The ends of a group that was just opened with this index.
-    pub(crate) fn new(shared: &Arc<Shared<M>>, index: u32) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared<M>>, index: u32, order: Order) -> Self {
         Self {
             submitter: SubmitEnd::new(GroupHandle::new(Arc::clone(shared), index)),
-            receiver: Receiver::new(GroupHandle::new(Arc::clone(shared), index)),
+            receiver: Receiver::new(GroupHandle::new(Arc::clone(shared), index), order),
         }
     }
 

@@ -26,6 +26,10 @@ const DRAIN_BATCH: usize = 32;
 /// ended.
 pub struct Receiver<M: StateMachine> {
     group: GroupHandle<M>,
+    /// How the window is read.
+    served: Order,
+    /// What was asked for: with one worker requests finish as they were submitted, and
+    /// [`Order::Completion`] is served as [`Order::Submission`].
     order: Order,
     /// One thread at a time: `Send`, but not `Sync`. A shared [`Output`] would share the payload,
     /// which need not be `Sync`.
@@ -33,9 +37,9 @@ pub struct Receiver<M: StateMachine> {
 }
 
 impl<M: StateMachine> Receiver<M> {
-    pub(super) fn new(group: GroupHandle<M>) -> Self {
-        let order = group.window.order();
-        Self { group, order, _one_thread: PhantomData }
+    pub(super) fn new(group: GroupHandle<M>, order: Order) -> Self {
+        let served = group.window.order();
+        Self { group, served, order, _one_thread: PhantomData }
     }
 
     /// Lends the next result, if there is one. Wait-free. The slot is free again when the
@@ -138,7 +142,7 @@ impl<M: StateMachine> Receiver<M> {
     fn next(&self) -> Option<Finished> {
         let window = &self.group.window;
         // SAFETY: this is the receive end, and `receive` is not called inside itself.
-        unsafe { window.receive(|cursor| window.next_finished(self.order, cursor)) }
+        unsafe { window.receive(|cursor| window.next_finished(self.served, cursor)) }
     }
 
     /// The next result after all, or why there is none.
@@ -170,7 +174,7 @@ impl<M: StateMachine> Receiver<M> {
                 return Some(Ok(finished));
             }
             let pause = spinner.pause();
-            if pause == Pause::Park || spinner.rounds() % ROUNDS_PER_CLOCK == 0 {
+            if pause == Pause::Park || spinner.rounds().is_multiple_of(ROUNDS_PER_CLOCK) {
                 match self.next_or_why() {
                     Err(TryRecvError::Empty) => {}
                     result => return Some(result),
@@ -206,9 +210,9 @@ impl<M: StateMachine> Receiver<M> {
             Phase::Failed | Phase::Panicked | Phase::Cyclic => self.take_failure(finished),
             _ => None,
         };
-        let (window, order) = (&self.group.window, self.order);
+        let (window, served) = (&self.group.window, self.served);
         // SAFETY: this is the receive end, and `receive` is not called inside itself.
-        unsafe { window.receive(|cursor| window.consume(order, cursor, finished)) };
+        unsafe { window.receive(|cursor| window.consume(served, cursor, finished)) };
         failure
     }
 
@@ -269,7 +273,7 @@ impl<M: StateMachine> fmt::Debug for Receiver<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver")
             .field("group", &self.index())
-            .field("order", &self.order())
+            .field("order", &self.order)
             .finish()
     }
 }
@@ -283,13 +287,17 @@ pub struct Output<'a, M: StateMachine> {
     finished: Finished,
 }
 
+// SAFETY: an output is an exclusive borrow of its receiver, which is Send, and of a payload, which is
+// Send too; whoever has it may use them.
+unsafe impl<M: StateMachine> Send for Output<'_, M> {}
+
 impl<'a, M: StateMachine> Output<'a, M> {
     #[inline(always)]
     fn new(receiver: &'a mut Receiver<M>, finished: Finished) -> Self {
         let window = &receiver.group.window;
         // SAFETY: a finished slot belongs to the receive end until it is released, which happens when
         // this output is dropped; the output borrows the receive end for as long.
-        let value = unsafe { window.value(finished.place.slot(), |value| NonNull::new(value)) };
+        let value = unsafe { window.value(finished.place.slot(), NonNull::new) };
         Self { receiver, value: value.expect("a cell is somewhere"), finished }
     }
 

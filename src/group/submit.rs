@@ -28,6 +28,7 @@ pub type SharedSubmitter<M> = SubmitEnd<M, true>;
 /// before it, counted from an arbitrary start, modulo 2^64.
 pub struct SubmitEnd<M: StateMachine, const SHARED: bool> {
     group: GroupHandle<M>,
+    /// How the window is filled.
     order: Order,
     /// The next position, where this is the only producer.
     tail: u64,
@@ -345,7 +346,7 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
                 return group.front.submit_event.wait_until(deadline, ready);
             }
             if let Some(deadline) = deadline
-                && spinner.rounds() % ROUNDS_PER_CLOCK == 0
+                && spinner.rounds().is_multiple_of(ROUNDS_PER_CLOCK)
                 && Instant::now() >= deadline
             {
                 return ready();
@@ -474,7 +475,7 @@ impl<M: StateMachine, const SHARED: bool> Drop for SubmitEnd<M, SHARED> {
 impl<M: StateMachine, const SHARED: bool> fmt::Debug for SubmitEnd<M, SHARED> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = if SHARED { "SharedSubmitter" } else { "Submitter" };
-        f.debug_struct(name).field("group", &self.index()).field("order", &self.order).finish()
+        f.debug_struct(name).field("group", &self.index()).finish_non_exhaustive()
     }
 }
 

@@ -81,7 +81,7 @@ impl<M: StateMachine> Pipeline<M> {
     /// pipeline is closing.
     pub fn open(&self, order: Order) -> Result<RequestGroup<M>, OpenError> {
         let index = self.shared.open(order)?;
-        Ok(RequestGroup::new(&self.shared, index))
+        Ok(RequestGroup::new(&self.shared, index, order))
     }
 
     /// What was really set up: placement, memory, wait strategy.

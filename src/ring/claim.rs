@@ -52,10 +52,11 @@ impl ClaimCursor {
         self.next.load(Ordering::Relaxed)
     }
 
-    /// Takes up to `limit` positions for which `is_ready` holds. `None` if there is none, or if
+    /// Takes up to `limit` positions for which `is_ready` holds; it is asked for each with its distance
+    /// from the first. `None` if there is none, or if
     /// another worker took some of them first.
     #[inline(always)]
-    pub fn claim(&self, limit: usize, is_ready: impl Fn(u64) -> bool) -> Option<Claimed> {
+    pub fn claim(&self, limit: usize, is_ready: impl FnMut(usize, u64) -> bool) -> Option<Claimed> {
         let (claimed, behind) = self.look(limit, is_ready)?;
         // Relaxed: rule 3.
         let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
@@ -66,7 +67,7 @@ impl ClaimCursor {
     /// As [`claim`](Self::claim), for a pipeline of one worker: nobody else moves the cursor while
     /// that worker lives, so a plain store does.
     #[inline(always)]
-    pub fn claim_alone(&self, limit: usize, is_ready: impl Fn(u64) -> bool) -> Option<Claimed> {
+    pub fn claim_alone(&self, limit: usize, is_ready: impl FnMut(usize, u64) -> bool) -> Option<Claimed> {
         let (claimed, behind) = self.look(limit, is_ready)?;
         self.next.store(behind, Ordering::Relaxed);
         Some(claimed)
@@ -74,10 +75,10 @@ impl ClaimCursor {
 
     /// What can be claimed, and the position behind it.
     #[inline(always)]
-    fn look(&self, limit: usize, is_ready: impl Fn(u64) -> bool) -> Option<(Claimed, u64)> {
+    fn look(&self, limit: usize, mut is_ready: impl FnMut(usize, u64) -> bool) -> Option<(Claimed, u64)> {
         let first = self.position();
         let mut len = 0;
-        while len < limit && is_ready(first.wrapping_add(len as u64)) {
+        while len < limit && is_ready(len, first.wrapping_add(len as u64)) {
             len += 1;
         }
         (len > 0).then(|| (Claimed { first, len }, first.wrapping_add(len as u64)))

@@ -36,6 +36,8 @@ pub(crate) struct Worker<M: StateMachine> {
     wants_help: bool,
     /// How each request of the batch ended.
     phases: [Phase; BATCH_MAX],
+    /// The slot of each request of the batch.
+    slots: [u32; BATCH_MAX],
 }
 
 impl<M: StateMachine> Worker<M> {
@@ -51,6 +53,7 @@ impl<M: StateMachine> Worker<M> {
             clock: BatchClock::default(),
             wants_help: false,
             phases: [Phase::Done; BATCH_MAX],
+            slots: [0; BATCH_MAX],
             shared,
         }
     }
@@ -139,7 +142,7 @@ impl<M: StateMachine> Worker<M> {
     pub(crate) fn serve(&mut self, index: u32, at_home: bool) -> bool {
         let window = &self.shared.group(index).window;
         let batch = window.batch();
-        let Some(claimed) = window.claim(batch) else {
+        let Some(claimed) = window.claim(batch, &mut self.slots) else {
             return false;
         };
         if at_home && self.shared.workers.len() > 1 {
@@ -152,7 +155,12 @@ impl<M: StateMachine> Worker<M> {
         let timing = self.clock.begin(claimed.len, || context.now_ns());
         self.run_batch(index, claimed);
         let group = self.shared.group(index);
-        group.window.complete(self.index, claimed, &self.phases[..claimed.len]);
+        group.window.complete(
+            self.index,
+            claimed,
+            &self.slots[..claimed.len],
+            &self.phases[..claimed.len],
+        );
         group.front.receive_event.notify();
         let context = &self.shared.context;
         if let Some(elapsed_ns) = self.clock.end(timing, || context.now_ns()) {

@@ -10,7 +10,6 @@ use crate::shared::{Control, Group, Progress, Shared};
 use crate::slot::Phase;
 use crate::stage::{StageFn, StateMachine, StepKind};
 use crate::sync::{AtomicU64, Ordering};
-use crate::window::Order;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Stages that the plain loop runs before it hands a request over to the checked one, which keeps a
@@ -88,11 +87,12 @@ impl<M: StateMachine> Worker<M> {
             };
             let machine = self.machine.as_mut().expect("renewed above");
             let (path, phases) = (&mut self.path, &mut self.phases[..claimed.len]);
+            let slots = &self.slots[..claimed.len];
             let result = catch_unwind(AssertUnwindSafe(|| {
-                batch.run(machine, path, claimed.first, phases, &mut at);
+                batch.run(machine, path, claimed.first, slots, phases, &mut at);
             }));
             if let Err(payload) = result {
-                self.panicked(index, claimed, at, panics::message(payload));
+                self.panicked(index, at, panics::message(payload));
                 // What the panic left of the machine is not to be trusted.
                 let broken = self.machine.take();
                 panics::contain(|| drop(broken));
@@ -125,15 +125,15 @@ impl<M: StateMachine> Worker<M> {
         let cause = self.factory_panic.take().unwrap_or_default();
         for at in from..claimed.len {
             let message = format!("the machine's factory panicked: {cause}");
-            self.panicked(index, claimed, at, message.into_boxed_str());
+            self.panicked(index, at, message.into_boxed_str());
         }
     }
 
     /// Ends one request as panicked.
     #[cold]
-    fn panicked(&mut self, index: u32, claimed: Claimed, at: usize, message: Box<str>) {
+    fn panicked(&mut self, index: u32, at: usize, message: Box<str>) {
         let window = &self.shared.group(index).window;
-        let slot = window.slot_of(window.order(), claimed.first.wrapping_add(at as u64));
+        let slot = self.slots[at] as usize;
         // SAFETY: the slot was claimed by this worker and is not yet completed; the panic has ended
         // the request that borrowed the entry.
         let before = unsafe {
@@ -173,20 +173,22 @@ impl<M: StateMachine> Batch<'_, M> {
         machine: &mut M,
         path: &mut Path,
         first: u64,
+        slots: &[u32],
         phases: &mut [Phase],
         at: &mut usize,
     ) {
         let rules = &self.shared.rules;
-        let (order, checked) = (self.group.window.order(), rules.is_checked());
+        let checked = rules.is_checked();
         let (sample_mask, visits) = (rules.sample_mask, plain_visits(rules.visits_max));
         let stages = Stages::new(self.shared, self.progress, self.index);
-        let (value, cold) = self.claimed(order, first);
+        let (value, cold) = self.claimed(slots[0]);
         let (context, place, group) = (&self.shared.context, stages.place, self.index);
         let mut request = Request { value, cold, context, place, group, position: first };
-        for (ahead, phase) in phases.iter_mut().enumerate().skip(*at) {
+        let requests = phases.iter_mut().zip(slots);
+        for (ahead, (phase, slot)) in requests.enumerate().skip(*at) {
             *at = ahead;
             let position = first.wrapping_add(ahead as u64);
-            (request.value, request.cold) = self.claimed(order, position);
+            (request.value, request.cold) = self.claimed(*slot);
             request.position = position;
             let special = self.group.control() & Control::CHECK != 0 || position & sample_mask == 0;
             let plain = match checked | special {
@@ -201,16 +203,16 @@ impl<M: StateMachine> Batch<'_, M> {
                 }
             };
         }
-        *at = phases.len();
+        *at = slots.len();
     }
 
-    /// Payload and cold entry of the request at a claimed position.
+    /// Payload and cold entry of a claimed slot.
     #[inline(always)]
-    fn claimed<'r>(&self, order: Order, position: u64) -> (&'r mut M::Data, &'r mut Cold<M::Error>)
+    fn claimed<'r>(&self, slot: u32) -> (&'r mut M::Data, &'r mut Cold<M::Error>)
     where
         Self: 'r,
     {
-        let slot = self.group.window.slot_of(order, position);
+        let slot = slot as usize;
         // SAFETY: the slot was claimed by this worker and is not yet completed, so it owns both the
         // payload and the cold entry. `run` asks for each position and replaces the references
         // before it makes others; the stages cannot keep them, being functions for every lifetime.

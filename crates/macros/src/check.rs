@@ -61,20 +61,11 @@ pub(crate) fn machine<'a>(
         let next = next.map(|next| successors(next, &names, errors));
         if let Some(id) = id(method, &names, &mut taken, errors) {
             let name = text(&method.sig.ident);
-            kept.push(Stage {
-                method,
-                name,
-                id,
-                next,
-            });
+            kept.push(Stage { method, name, id, next });
         }
     }
     kept.truncate(MAX_STAGES);
-    Machine {
-        block,
-        stages: kept,
-        close: close(block, marks, errors),
-    }
+    Machine { block, stages: kept, close: close(block, marks, errors) }
 }
 
 fn method<'a>(block: &'a ItemImpl, mark: &Mark) -> Option<&'a ImplItemFn> {
@@ -134,11 +125,7 @@ impl Names {
             })
             .filter(|name| !stage_set.contains(name))
             .collect();
-        Self {
-            stages,
-            stage_set,
-            others,
-        }
+        Self { stages, stage_set, others }
     }
 
     fn unknown(&self, name: &str) -> String {
@@ -150,12 +137,8 @@ impl Names {
         if let Some(near) = nearest(name, self.stages.iter().map(String::as_str)) {
             message += &format!("; did you mean `{near}`?");
         }
-        let listed: Vec<_> = self
-            .stages
-            .iter()
-            .take(MAX_LISTED)
-            .map(|name| format!("`{name}`"))
-            .collect();
+        let listed: Vec<_> =
+            self.stages.iter().take(MAX_LISTED).map(|name| format!("`{name}`")).collect();
         message += &format!("\nthe stages are {}", listed.join(", "));
         if self.stages.len() > MAX_LISTED {
             message += &format!(" and {} more", self.stages.len() - MAX_LISTED);
@@ -173,10 +156,7 @@ fn successors(next: &[Ident], names: &Names, errors: &mut Errors) -> Vec<Ident> 
         if !names.stage_set.contains(&name) {
             errors.at(successor.span(), names.unknown(&name));
         } else if !seen.insert(name.clone()) {
-            errors.at(
-                successor.span(),
-                format!("the stage `{name}` is in this list twice"),
-            );
+            errors.at(successor.span(), format!("the stage `{name}` is in this list twice"));
         } else {
             ids.push(id_of(&name, successor.span()));
         }
@@ -236,17 +216,11 @@ fn stage_signature(method: &ImplItemFn, errors: &mut Errors) {
     if signature.inputs.len() != 2 {
         errors.at(
             signature.ident.span(),
-            format!(
-                "{STAGE}, with two parameters; this one has {}",
-                signature.inputs.len()
-            ),
+            format!("{STAGE}, with two parameters; this one has {}", signature.inputs.len()),
         );
     }
     if matches!(signature.output, ReturnType::Default) {
-        errors.at(
-            signature.ident.span(),
-            format!("{STAGE}; this one returns nothing"),
-        );
+        errors.at(signature.ident.span(), format!("{STAGE}; this one returns nothing"));
     }
 }
 
@@ -273,10 +247,7 @@ fn close_signature(signature: &Signature, errors: &mut Errors) {
     if signature.inputs.len() != 1 {
         errors.at(
             signature.ident.span(),
-            format!(
-                "{CLOSE}, with one parameter; this one has {}",
-                signature.inputs.len()
-            ),
+            format!("{CLOSE}, with one parameter; this one has {}", signature.inputs.len()),
         );
     }
     if let ReturnType::Type(_, returned) = &signature.output
@@ -313,10 +284,7 @@ fn plain(signature: &Signature, expected: &str, errors: &mut Errors) {
         Some(FnArg::Receiver(receiver)) => {
             errors.over(receiver, format!("{expected}: it takes `&mut self`"));
         }
-        _ => errors.at(
-            signature.ident.span(),
-            format!("{expected}: it takes `&mut self`"),
-        ),
+        _ => errors.at(signature.ident.span(), format!("{expected}: it takes `&mut self`")),
     }
 }
 

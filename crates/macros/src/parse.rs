@@ -138,10 +138,7 @@ pub(crate) fn marks(block: &mut ItemImpl, errors: &mut Errors) -> Vec<Mark> {
             if !is_method {
                 errors.over(&marker, format!("`{}` goes on a method", shown(&marker)));
             } else if marked {
-                errors.over(
-                    &marker,
-                    "a method is marked once, either `#[stage]` or `#[close]`",
-                );
+                errors.over(&marker, "a method is marked once, either `#[stage]` or `#[close]`");
             } else {
                 marked = true;
                 let role = role(&marker, errors);
@@ -167,11 +164,7 @@ fn is_marker(attribute: &Attribute) -> bool {
 }
 
 fn shown(marker: &Attribute) -> &'static str {
-    if marker.path().is_ident("stage") {
-        "#[stage]"
-    } else {
-        "#[close]"
-    }
+    if marker.path().is_ident("stage") { "#[stage]" } else { "#[close]" }
 }
 
 fn role(marker: &Attribute, errors: &mut Errors) -> Role {
@@ -247,9 +240,5 @@ fn names(input: ParseStream<'_>, errors: &mut Errors) -> Result<Vec<Ident>> {
 
 fn not_a_name(element: TokenStream, at: Span) -> Error {
     const MESSAGE: &str = "expected the name of a stage method, as in `next = [price]`";
-    if element.is_empty() {
-        Error::new(at, MESSAGE)
-    } else {
-        Error::new_spanned(element, MESSAGE)
-    }
+    if element.is_empty() { Error::new(at, MESSAGE) } else { Error::new_spanned(element, MESSAGE) }
 }

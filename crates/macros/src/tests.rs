@@ -16,10 +16,7 @@ fn tokens(source: &str) -> TokenStream {
 
 /// `fn` with a stage's signature for each `[attributes] name`.
 fn methods(stages: &[(&str, &str)]) -> String {
-    stages
-        .iter()
-        .map(|(attributes, name)| format!("{attributes} fn {name}{SIGNATURE}\n"))
-        .collect()
+    stages.iter().map(|(attributes, name)| format!("{attributes} fn {name}{SIGNATURE}\n")).collect()
 }
 
 fn expanded(args: &str, item: &str) -> String {
@@ -179,16 +176,10 @@ fn a_successor_can_be_named_with_or_without_the_raw_prefix_and_be_the_stage_itse
         "data = u64",
         &format!(
             "impl M {{ {} }}",
-            methods(&[
-                ("#[stage(next = [final, r#check])]", "check"),
-                ("#[stage]", "r#final")
-            ])
+            methods(&[("#[stage(next = [final, r#check])]", "check"), ("#[stage]", "r#final")])
         ),
     );
-    assert!(
-        output.contains("[Self :: FINAL , Self :: CHECK]"),
-        "{output}"
-    );
+    assert!(output.contains("[Self :: FINAL , Self :: CHECK]"), "{output}");
 }
 
 #[test]
@@ -211,10 +202,7 @@ fn with_errors_the_ids_and_an_impl_stay() {
     let (output, errors) = failed("data = u64", &format!("impl M {{ {source} }}"));
     assert_eq!(errors.len(), 1);
     assert!(output.contains("fn check"), "{output}");
-    assert!(
-        output.contains("const CHECK") && output.contains("const PRICE"),
-        "{output}"
-    );
+    assert!(output.contains("const CHECK") && output.contains("const PRICE"), "{output}");
     assert!(!output.contains("# [stage"), "{output}");
     let stand_in = quote! {
         impl ::stageline::StateMachine for M {
