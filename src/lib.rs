@@ -68,7 +68,7 @@ macro_rules! internal {
 #[path = "../loom-tests/engine.rs"]
 pub mod model;
 
-internal!(bell, cold, ring, shared, slab, slot, sync, wait, window);
+internal!(bell, cold, pace, ring, shared, slab, slot, sync, wait, window);
 
 mod error;
 mod graph;

@@ -188,13 +188,25 @@ pub struct WorkerShared {
     pub event: Event,
     /// Set by who wakes it to help; cleared by itself.
     pub nudged: AtomicBool,
-    /// It has more work than it can do, or is inside a long batch: others may help. Written by the
-    /// worker; read by helpers and, once a submission, by submitters. A hint, Relaxed.
-    pub wants_help: AtomicBool,
+    /// One of [`Help`]. Written by the worker; read by helpers and, once a submission, by submitters.
+    /// A hint, Relaxed.
+    pub wants_help: AtomicU32,
     /// The groups that it polls, for helpers.
     pub hot: GroupSet,
     /// What it does, for the statistics; written by the worker, Relaxed.
     pub progress: CachePadded<Progress>,
+}
+
+/// Whether others may take requests of a worker's groups.
+pub struct Help;
+
+impl Help {
+    /// The worker keeps up.
+    pub const NONE: u32 = 0;
+    /// A whole batch more is waiting than it has taken.
+    pub const BACKLOG: u32 = 1;
+    /// It is inside a long request.
+    pub const LONG: u32 = 2;
 }
 
 /// What a worker is doing. Written by the worker with Relaxed stores, read for the statistics.
@@ -249,8 +261,9 @@ pub struct Shared<M: StateMachine> {
     pub groups: Slab<Group<M::Data, M::Error>>,
     pub workers: Slab<CachePadded<WorkerShared>>,
     pub wait: WaitPlan,
-    /// Workers that may be awake at once: as many as there are CPUs for them.
-    pub awake_max: u32,
+    /// Workers that have groups of their own: as many as there are CPUs for them. So many may be awake
+    /// at once, but for those inside long requests.
+    pub homes: usize,
     /// Workers that have not left. Written by each as it leaves; AcqRel, so that the last one has seen
     /// all that the others completed.
     pub at_work: CachePadded<AtomicU32>,
@@ -283,7 +296,7 @@ impl<M: StateMachine> Shared<M> {
     /// The worker that polls a group first.
     #[inline(always)]
     pub fn home(&self, index: u32) -> &WorkerShared {
-        &self.workers[index as usize % self.workers.len()]
+        &self.workers[index as usize % self.homes]
     }
 
     /// Makes sure that some worker sees what the caller has just published in this group.
@@ -293,8 +306,8 @@ impl<M: StateMachine> Shared<M> {
         let attention = group.front.service.look();
         if attention != Attention::Polled {
             self.call_attention(index, attention);
-        } else if self.workers.len() > 1 && self.home(index).wants_help.load(Ordering::Relaxed) {
-            self.wake_helper(index as usize);
+        } else if self.workers.len() > 1 {
+            self.wake_helper(self.home(index).wants_help.load(Ordering::Relaxed));
         }
     }
 
@@ -302,25 +315,34 @@ impl<M: StateMachine> Shared<M> {
     fn call_attention(&self, index: u32, attention: Attention) {
         if attention == Attention::MustRing {
             let home = self.home(index);
-            home.bell.ring(index as usize / self.workers.len());
+            home.bell.ring(index as usize / self.homes);
             home.event.notify();
         } else {
             self.group(index).front.receive_event.notify();
         }
     }
 
-    /// Wakes one sleeping worker, if there is one and a CPU for it.
-    pub fn wake_helper(&self, near: usize) {
-        let workers = self.workers.len();
-        let parked = self.parked.load(Ordering::Relaxed);
-        if parked == 0 || workers as u32 - parked.min(workers as u32) >= self.awake_max {
+    /// Wakes one sleeping worker, if there is one and help is wanted: beyond the number of CPUs only
+    /// where those that are awake are inside long requests, which may well be waiting for something.
+    #[inline(always)]
+    pub fn wake_helper(&self, wanted: u32) {
+        if wanted != Help::NONE {
+            self.wake_one(wanted);
+        }
+    }
+
+    #[cold]
+    fn wake_one(&self, wanted: u32) {
+        let parked = self.parked.load(Ordering::Relaxed) as usize;
+        let awake = self.workers.len().saturating_sub(parked);
+        if parked == 0 || (wanted == Help::BACKLOG && awake >= self.homes) {
             return;
         }
-        let mut others = (1..workers).map(|ahead| &self.workers[(near + ahead) % workers]);
-        if let Some(helper) = others.find(|worker| {
+        let asleep = self.workers.iter().find(|worker| {
             worker.event.is_awaited() && !worker.nudged.swap(true, Ordering::Relaxed)
-        }) {
-            helper.event.notify();
+        });
+        if let Some(worker) = asleep {
+            worker.event.notify();
         }
     }
 

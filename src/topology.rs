@@ -44,6 +44,24 @@ pub(crate) fn pin_to(cpu: usize) -> bool {
     core_affinity::set_for_current(CoreId { id: cpu }) && allowed_now() == [cpu]
 }
 
+/// Lets the calling thread run on all CPUs of the process: one that is not pinned must not inherit the
+/// narrow mask of a pinned thread that built the pipeline, which would leave it that thread's CPU.
+#[cfg(target_os = "linux")]
+pub(crate) fn unpin(allowed: &[usize]) {
+    // SAFETY: a `cpu_set_t` of zeros is an empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    let fitting = allowed.iter().filter(|cpu| **cpu < libc::CPU_SETSIZE as usize);
+    // SAFETY: each id is within the set.
+    fitting.for_each(|cpu| unsafe { libc::CPU_SET(*cpu, &mut set) });
+    // SAFETY: the set is initialised and of the size that is given; 0 is the calling thread. If the
+    // system refuses, the thread keeps the mask that it has, which is a valid one.
+    unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) };
+}
+
+/// Elsewhere a mask is not inherited.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn unpin(_allowed: &[usize]) {}
+
 /// Which CPU each worker is to be pinned to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PinPlan {
@@ -51,7 +69,7 @@ pub(crate) struct PinPlan {
     pub(crate) cpus: Vec<Option<usize>>,
     /// There are more workers, with the CPUs kept free, than CPUs.
     pub(crate) crowded: bool,
-    /// Workers that can be busy at once.
+    /// Workers that can be busy at once. So many have groups of their own; the others help.
     pub(crate) awake_max: usize,
     /// Why it is so.
     pub(crate) reason: String,
@@ -90,7 +108,7 @@ pub(crate) fn plan(topology: &Topology, wish: PinWish<'_>) -> PinPlan {
         return PinPlan {
             cpus: cpus.iter().copied().map(Some).collect(),
             crowded,
-            awake_max: workers,
+            awake_max: workers.min(distinct.len()),
             reason: format!("on the {} CPUs that were named", distinct.len()),
         };
     }

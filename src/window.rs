@@ -3,6 +3,7 @@
 //! the ends of a group and the workers are built on it, and the models drive it directly.
 
 use crate::cold::Cold;
+use crate::pace::Pace;
 use crate::ring::claim::{ClaimCursor, Claimed};
 use crate::ring::completion::CompletionRing;
 use crate::ring::posting::PostingRing;
@@ -135,9 +136,7 @@ pub struct Window<T, E> {
 #[derive(Debug)]
 struct ClaimLine {
     cursor: ClaimCursor,
-    /// How many requests to claim at once. Written by the worker that measured last, read by all
-    /// workers: a hint, Relaxed.
-    batch: AtomicU32,
+    pace: Pace,
 }
 
 /// A cold entry in its cell.
@@ -169,7 +168,7 @@ impl<T, E> Window<T, E> {
             completion: AtomicBool::new(false),
             claim: CachePadded::new(ClaimLine {
                 cursor: ClaimCursor::new(position),
-                batch: AtomicU32::new(1),
+                pace: Pace::default(),
             }),
             tail: CachePadded::new(AtomicU64::new(position)),
             received: CachePadded::new(AtomicU64::new(position)),
@@ -380,15 +379,10 @@ impl<T, E> Window<T, E> {
         }
     }
 
-    /// How many requests to claim at once.
+    /// How many requests to claim at once, by what was measured of them.
     #[inline(always)]
-    pub fn batch(&self) -> usize {
-        self.claim.batch.load(Ordering::Relaxed) as usize
-    }
-
-    /// Sets how many requests to claim at once.
-    pub fn set_batch(&self, batch: usize) {
-        self.claim.batch.store(batch as u32, Ordering::Relaxed);
+    pub fn pace(&self) -> &Pace {
+        &self.claim.pace
     }
 
     /// Asks for the lines that [`complete`](Self::complete) will write besides the slots, so that they

@@ -13,6 +13,7 @@ use crate::slab::Slab;
 use crate::stage::{StateMachine, Table};
 use crate::stats::AtomicHistogram;
 use crate::sync::AtomicU64;
+use crate::topology::{self, PinPlan, PinWish, Topology};
 use crate::window::Window;
 use crate::worker::Worker;
 use crossbeam_utils::CachePadded;
@@ -118,6 +119,18 @@ fn stage_problems<M: StateMachine>(
     }
 }
 
+/// Where the workers are to run.
+pub(super) fn pins<M: StateMachine>(builder: &Builder<M>) -> PinPlan {
+    let wish = PinWish {
+        workers: builder.workers_or_default(),
+        cpus: &builder.cpus,
+        reserve: builder.reserve,
+        pin: builder.pin,
+        caller: &topology::allowed_now(),
+    };
+    topology::plan(Topology::snapshot(), wish)
+}
+
 /// What a pipeline allocates.
 pub(super) struct Plan;
 
@@ -129,7 +142,7 @@ impl Plan {
             Some(stages) => stages.len(),
             None => M::STAGES.0.len(),
         };
-        let own_groups = builder.groups.div_ceil(workers.max(1));
+        let own_groups = builder.groups.div_ceil(pins(builder).awake_max.max(1));
         let window = Window::<M::Data, M::Error>::bytes(builder.window, workers);
         let worker = Doorbell::bytes(own_groups)
             .saturating_add(GroupSet::bytes(own_groups))

@@ -7,6 +7,7 @@
 //! 5. The stall watch is started, if it was asked for.
 
 use super::builder::Builder;
+use super::plan::pins;
 use super::report::{Report, WorkerReport};
 use super::watch::Watch;
 use super::{Pipeline, Plan};
@@ -14,12 +15,12 @@ use crate::bell::{Doorbell, GroupSet};
 use crate::error::BuildError;
 use crate::panics;
 use crate::request::Context;
-use crate::shared::{Group, Progress, Rules, Shared, Times, WorkerShared};
+use crate::shared::{Group, Help, Progress, Rules, Shared, Times, WorkerShared};
 use crate::slab::{OutOfMemory, Slab};
 use crate::stage::{StateMachine, Table};
 use crate::stats::AtomicHistogram;
 use crate::sync::{self, Arc, ArrayQueue, AtomicBool, AtomicU32, AtomicU64, thread};
-use crate::topology::{self, PinPlan, PinWish, Topology};
+use crate::topology::{self, PinPlan, Topology};
 use crate::wait::{Event, WaitPlan, WaitStrategy};
 use crate::window::Window;
 use crate::worker::Worker;
@@ -34,16 +35,7 @@ pub(super) fn start<M: StateMachine>(mut builder: Builder<M>) -> Result<Pipeline
     // 2.
     let topology = Topology::snapshot();
     let workers = builder.workers_or_default();
-    let pins = topology::plan(
-        topology,
-        PinWish {
-            workers,
-            cpus: &builder.cpus,
-            reserve: builder.reserve,
-            pin: builder.pin,
-            caller: &topology::allowed_now(),
-        },
-    );
+    let pins = pins(&builder);
     let wait = wait_plan(builder.wait, pins.crowded);
     // 3.
     let memory = Plan::memory(&builder);
@@ -87,7 +79,7 @@ struct Parts<M: StateMachine> {
     workers: Slab<CachePadded<WorkerShared>>,
     stage_times: Slab<AtomicHistogram>,
     wait: WaitPlan,
-    awake_max: u32,
+    homes: usize,
 }
 
 fn allocate<M: StateMachine>(
@@ -97,7 +89,7 @@ fn allocate<M: StateMachine>(
     pins: &PinPlan,
 ) -> Result<Parts<M>, OutOfMemory> {
     let stages = builder.stages.as_ref().map_or(M::STAGES.0.len(), Vec::len);
-    let own_groups = builder.groups.div_ceil(workers);
+    let own_groups = builder.groups.div_ceil(pins.awake_max);
     let mut windows = Vec::new();
     windows.try_reserve_exact(builder.groups).map_err(|_| OutOfMemory {
         bytes: builder.groups * size_of::<Window<M::Data, M::Error>>(),
@@ -116,7 +108,7 @@ fn allocate<M: StateMachine>(
             bell: Doorbell::try_new(own_groups)?,
             event: Event::default(),
             nudged: AtomicBool::new(false),
-            wants_help: AtomicBool::new(false),
+            wants_help: AtomicU32::new(Help::NONE),
             hot: GroupSet::try_new(own_groups)?,
             progress: CachePadded::new(Progress {
                 place: AtomicU64::new(Progress::NOWHERE),
@@ -133,7 +125,7 @@ fn allocate<M: StateMachine>(
         })?,
         stage_times: Slab::try_new(stages, |_| AtomicHistogram::default())?,
         wait,
-        awake_max: pins.awake_max as u32,
+        homes: pins.awake_max,
     })
 }
 
@@ -161,7 +153,7 @@ impl<M: StateMachine> Parts<M> {
             groups: self.groups,
             workers: self.workers,
             wait: self.wait,
-            awake_max: self.awake_max,
+            homes: self.homes,
             at_work: CachePadded::new(AtomicU32::new(workers as u32)),
             parked: CachePadded::new(AtomicU32::new(0)),
             stop: CachePadded::new(AtomicBool::new(false)),
@@ -213,7 +205,13 @@ fn work<M: StateMachine>(
     cpu: Option<usize>,
     sender: Sender<Started>,
 ) {
-    let is_pinned = cpu.is_some_and(topology::pin_to);
+    let is_pinned = match cpu {
+        Some(cpu) => topology::pin_to(cpu),
+        None => {
+            topology::unpin(&Topology::snapshot().allowed);
+            false
+        }
+    };
     let machine = match catch_unwind(AssertUnwindSafe(|| (shared.factory)())) {
         Ok(machine) => machine,
         Err(payload) => {

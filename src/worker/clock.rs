@@ -1,14 +1,9 @@
-//! When a worker reads the clock, and how many requests it claims at once.
+//! When a worker reads the clock.
 //!
-//! A batch should last a few microseconds: many trivial requests for each claim, one heavy request
-//! for each claim, so that other groups are not kept waiting and other workers can share. To know
-//! how long a request takes the worker times batches, at most one clock read a batch on average: the
+//! To know how long requests take, and so how many to claim at once (`pace.rs`), it times batches, at most one clock read a batch on average: the
 //! end of a batch serves as the start of the next if there was no pause between them; after a pause
 //! only one batch in [`TIMED_EVERY`] is timed with two reads.
 
-/// What a batch should last. With a third of it, trivial requests settle at batches of 16, whose ends
-/// the threads contend for; that takes half as long again for each request.
-const BATCH_NS: u64 = 3_000;
 /// A batch of at least this many requests is worth a clock read each time.
 const TIMED_LEN_MIN: usize = 16;
 /// Of other batches one in this many is timed.
@@ -34,12 +29,13 @@ pub(super) struct BatchClock {
 }
 
 impl BatchClock {
-    /// A batch of `len` requests begins.
+    /// A batch of `len` requests begins, which is `full` if it has reached its bound.
     #[inline]
-    pub(super) fn begin(&mut self, len: usize, now_ns: impl FnOnce() -> u64) -> Timing {
+    pub(super) fn begin(&mut self, len: usize, full: bool, now_ns: impl FnOnce() -> u64) -> Timing {
         self.untimed += 1;
         let last_end_ns = self.last_end_ns.take();
-        let due = self.untimed >= TIMED_EVERY;
+        // A small bound that a batch reaches is one that may have to grow, or that of long requests.
+        let due = self.untimed >= TIMED_EVERY || (full && len < TIMED_LEN_MIN);
         if !due && len < TIMED_LEN_MIN {
             return Timing::Skip;
         }
@@ -77,14 +73,6 @@ impl BatchClock {
     }
 }
 
-/// The next bound on a group's batches, after a batch of `len` requests took `elapsed_ns`: down at
-/// once when requests turn out heavier, up by doubling.
-pub(super) fn next_batch(now: usize, len: usize, elapsed_ns: u64, batch_max: usize) -> usize {
-    let service_ns = (elapsed_ns / len as u64).max(1);
-    let fitting = usize::try_from(BATCH_NS / service_ns).unwrap_or(batch_max).clamp(1, batch_max);
-    fitting.min(now.saturating_mul(2))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,7 +86,7 @@ mod tests {
             reads * 100
         };
         for batch in 0..100 {
-            let timing = clock.begin(64, &mut now_ns);
+            let timing = clock.begin(64, true, &mut now_ns);
             let elapsed = clock.end(timing, &mut now_ns);
             assert_eq!(elapsed, (batch > 0).then_some(100), "batch {batch}");
         }
@@ -114,20 +102,10 @@ mod tests {
             reads
         };
         for _ in 0..1600 {
-            let timing = clock.begin(1, &mut now_ns);
+            let timing = clock.begin(1, false, &mut now_ns);
             clock.end(timing, &mut now_ns);
             clock.pause();
         }
         assert_eq!(reads, 50);
-    }
-
-    #[test]
-    fn a_batch_lasts_a_few_microseconds() {
-        assert_eq!(next_batch(1, 1, 10_000_000, 64), 1);
-        assert_eq!(next_batch(64, 64, 64_000_000, 64), 1, "down at once");
-        assert_eq!(next_batch(1, 1, 10, 64), 2, "up by doubling");
-        assert_eq!(next_batch(32, 32, 320, 64), 64);
-        assert_eq!(next_batch(64, 64, 64 * 100, 64), 30);
-        assert_eq!(next_batch(64, 64, 0, 64), 64);
     }
 }

@@ -71,12 +71,17 @@ impl HotSet {
         }
     }
 
+    /// Whether one of the groups has a request that can be claimed. A hint.
+    pub(super) fn has_ready<M: StateMachine>(&self, shared: &Shared<M>) -> bool {
+        self.entries.iter().any(|entry| shared.group(entry.group).window.has_ready(0))
+    }
+
     /// Takes in the groups that rang.
     #[cold]
     pub(crate) fn admit_rung<M: StateMachine>(&mut self, shared: &Shared<M>) {
-        let workers = shared.workers.len();
+        let homes = shared.homes;
         let own = &shared.workers[self.worker];
-        own.bell.answer(|local| self.admit(shared, (local * workers + self.worker) as u32));
+        own.bell.answer(|local| self.admit(shared, (local * homes + self.worker) as u32));
     }
 
     fn admit<M: StateMachine>(&mut self, shared: &Shared<M>, group: u32) {
@@ -85,7 +90,7 @@ impl HotSet {
             return;
         }
         shared.group(group).front.service.admit();
-        shared.workers[self.worker].hot.set(group as usize / shared.workers.len(), true);
+        shared.workers[self.worker].hot.set(group as usize / shared.homes, true);
         self.entries.push(Hot { group, idle: 0 });
     }
 
@@ -123,7 +128,7 @@ impl HotSet {
                 entry.idle = 0;
                 return true;
             }
-            own.hot.set(entry.group as usize / shared.workers.len(), false);
+            own.hot.set(entry.group as usize / shared.homes, false);
             false
         });
     }

@@ -13,12 +13,12 @@ mod run;
 
 use crate::limits::BATCH_MAX;
 use crate::panics;
-use crate::shared::Shared;
+use crate::shared::{Help, Shared};
 use crate::slot::Phase;
 use crate::stage::StateMachine;
 use crate::sync::{Arc, Ordering};
 use crate::wait::{Pause, Spinner};
-use clock::{BatchClock, next_batch};
+use clock::BatchClock;
 use hot_set::HotSet;
 use run::Path;
 
@@ -33,7 +33,7 @@ pub(crate) struct Worker<M: StateMachine> {
     path: Path,
     clock: BatchClock,
     /// Copy of the `wants_help` that others see.
-    wants_help: bool,
+    wants_help: u32,
     /// How each request of the batch ended.
     phases: [Phase; BATCH_MAX],
     /// The slot of each request of the batch.
@@ -42,7 +42,7 @@ pub(crate) struct Worker<M: StateMachine> {
 
 impl<M: StateMachine> Worker<M> {
     pub(crate) fn new(shared: Arc<Shared<M>>, index: usize, machine: M) -> Self {
-        let groups = shared.groups.len().div_ceil(shared.workers.len());
+        let groups = shared.groups.len().div_ceil(shared.homes);
         let stages = shared.context.table.runs.len();
         Self {
             index,
@@ -51,7 +51,7 @@ impl<M: StateMachine> Worker<M> {
             hot: HotSet::with_capacity(index, groups),
             path: Path::with_capacity(stages),
             clock: BatchClock::default(),
-            wants_help: false,
+            wants_help: Help::NONE,
             phases: [Phase::Done; BATCH_MAX],
             slots: [0; BATCH_MAX],
             shared,
@@ -76,7 +76,7 @@ impl<M: StateMachine> Worker<M> {
             }
             self.hot.watch_only(&self.shared);
             self.clock.pause();
-            self.ask_for_help(false);
+            self.ask_for_help(Help::NONE);
             self.hot.demote_idle(&self.shared);
             if self.shared.stop.load(Ordering::Relaxed) && !self.serve_own() {
                 break;
@@ -109,8 +109,9 @@ impl<M: StateMachine> Worker<M> {
     /// Gives each group of this worker one batch, hot or not. Whether there was any.
     #[cold]
     fn serve_own(&mut self) -> bool {
-        let (groups, workers) = (self.shared.groups.len(), self.shared.workers.len());
-        let own = (self.index..groups).step_by(workers);
+        let (groups, homes) = (self.shared.groups.len(), self.shared.homes);
+        let first = if self.index < homes { self.index } else { groups };
+        let own = (first..groups).step_by(homes);
         own.fold(false, |any, group| {
             // Another worker may have been quicker to claim, and left something behind.
             let found = self.serve(group as u32, false);
@@ -122,37 +123,47 @@ impl<M: StateMachine> Worker<M> {
     /// any.
     #[inline]
     fn help(&mut self) -> bool {
-        let workers = self.shared.workers.len();
-        (1..workers).any(|ahead| {
-            let other = (self.index + ahead) % workers;
-            self.shared.workers[other].wants_help.load(Ordering::Relaxed) && self.help_one(other)
+        let (own, homes) = (self.index, self.shared.homes);
+        // Each helper begins at another worker.
+        (1..=homes).map(|ahead| (own + ahead) % homes).any(|other| {
+            other != own
+                && self.shared.workers[other].wants_help.load(Ordering::Relaxed) != Help::NONE
+                && self.help_one(other)
         })
     }
 
     #[cold]
     fn help_one(&mut self, other: usize) -> bool {
         let shared = Arc::clone(&self.shared);
-        let workers = shared.workers.len();
         let mut polled = shared.workers[other].hot.iter();
-        polled.any(|local| self.serve((local * workers + other) as u32, false))
+        polled.any(|local| self.serve((local * shared.homes + other) as u32, false))
     }
 
     /// Claims, runs and hands back one batch of a group. Whether there was one.
     #[inline(always)]
     pub(crate) fn serve(&mut self, index: u32, at_home: bool) -> bool {
         let window = &self.shared.group(index).window;
-        let batch = window.batch();
+        let batch = window.pace().batch();
         let Some(claimed) = window.claim(batch, &mut self.slots) else {
             return false;
         };
         if at_home && self.shared.workers.len() > 1 {
-            // Each request is long, or a whole batch more is waiting.
-            let more = batch == 1 || (claimed.len == batch && window.has_ready(batch));
-            self.ask_for_help(more);
+            let more = claimed.len == batch && window.has_ready(batch);
+            let (long, shared) = (window.pace().is_long(), &self.shared);
+            match (long, more) {
+                (false, false) => self.ask_for_help(Help::NONE),
+                (false, true) => self.ask_for_help(Help::BACKLOG),
+                (true, _) => {
+                    let waiting = self.hot.has_ready(shared);
+                    self.publish_help(Help::LONG);
+                    self.shared.wake_helper(if waiting { Help::LONG } else { Help::NONE });
+                }
+            }
         }
         self.shared.group(index).window.prepare_completion(self.index);
         let context = &self.shared.context;
-        let timing = self.clock.begin(claimed.len, || context.now_ns());
+        let full = claimed.len == batch;
+        let timing = self.clock.begin(claimed.len, full, || context.now_ns());
         self.run_batch(index, claimed);
         let group = self.shared.group(index);
         group.window.complete(
@@ -164,24 +175,23 @@ impl<M: StateMachine> Worker<M> {
         group.front.receive_event.notify();
         let context = &self.shared.context;
         if let Some(elapsed_ns) = self.clock.end(timing, || context.now_ns()) {
-            let batch_max = self.shared.rules.batch_max;
-            let next = next_batch(batch, claimed.len, elapsed_ns, batch_max);
-            if next != batch {
-                group.window.set_batch(next);
-            }
+            group.window.pace().measured(claimed.len, elapsed_ns, self.shared.rules.batch_max);
         }
         true
     }
 
-    /// Tells the others whether this worker has more than it can do, and wakes one if so.
+    /// Tells the others whether they may help, and wakes one if so.
     #[inline(always)]
-    fn ask_for_help(&mut self, wanted: bool) {
+    fn ask_for_help(&mut self, wanted: u32) {
+        self.publish_help(wanted);
+        self.shared.wake_helper(wanted);
+    }
+
+    #[inline(always)]
+    fn publish_help(&mut self, wanted: u32) {
         if wanted != self.wants_help {
             self.wants_help = wanted;
             self.shared.workers[self.index].wants_help.store(wanted, Ordering::Relaxed);
-        }
-        if wanted {
-            self.shared.wake_helper(self.index);
         }
     }
 
