@@ -142,6 +142,11 @@ impl Doorbell {
         self.summary.iter().any(|bits| bits.load(Ordering::Relaxed) != 0)
     }
 
+    /// The groups that rang and have not been answered, for a helper. A hint.
+    pub fn rung(&self) -> impl Iterator<Item = usize> + '_ {
+        members(&self.words)
+    }
+
     /// Calls `admit` for each group that rang, and clears it. Acquire: pairs with
     /// [`ring`](Self::ring).
     #[cold]
@@ -184,10 +189,15 @@ impl GroupSet {
 
     /// The groups in the set.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.words.iter().enumerate().flat_map(|(index, word)| {
-            bits(word.load(Ordering::Relaxed)).map(move |bit| index * WORD + bit)
-        })
+        members(&self.words)
     }
+}
+
+/// Indices of the bits that are set in an array of words.
+fn members(words: &[AtomicU64]) -> impl Iterator<Item = usize> + '_ {
+    words.iter().enumerate().flat_map(|(index, word)| {
+        bits(word.load(Ordering::Relaxed)).map(move |bit| index * WORD + bit)
+    })
 }
 
 /// Indices of the bits that are set.

@@ -1,233 +1,24 @@
 //! What the handles and the threads of one pipeline share: its groups, its workers' shared parts,
 //! and the protocols between them (attention, opening, closing).
 
-use crate::bell::{Attention, Doorbell, GroupSet, Service};
+mod group;
+mod worker;
+
+pub use group::{Control, Group, GroupHandle, Times};
+pub use worker::{Help, Progress, WorkerShared};
+
+use crate::bell::Attention;
 use crate::error::OpenError;
 use crate::panics;
 use crate::request::Context;
-use crate::stage::{Hook, StateMachine};
-use crate::stats::AtomicHistogram;
-use crate::sync::{self, Arc, ArrayQueue, AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::wait::{Event, WaitPlan};
-use crate::window::{Order, Window};
 use crate::slab::Slab;
-use crate::slot::Phase;
-use crate::stats::Ledger;
+use crate::stage::{Hook, StateMachine};
+use crate::stats::{AtomicHistogram, Ledger};
+use crate::sync::{self, ArrayQueue, AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::wait::WaitPlan;
+use crate::window::Order;
 use crossbeam_utils::CachePadded;
-use std::ops::Deref;
-use std::ptr::NonNull;
-
-/// The conditions of a group that stop or slow its requests: a set of bits in one word.
-pub struct Control;
-
-impl Control {
-    /// Requests that have not run end as cancelled; submits are refused.
-    pub const CANCELLED: u32 = 1;
-    /// Some cold entries carry a deadline or the void mark, so each is looked at before it runs.
-    pub const MARKED: u32 = 2;
-    /// The pipeline takes no more requests.
-    pub const CLOSED: u32 = 4;
-    /// The receive end is gone; submits are refused.
-    pub const UNRECEIVED: u32 = 8;
-
-    /// What makes a submit refuse.
-    pub const REFUSE: u32 = Self::CANCELLED | Self::CLOSED | Self::UNRECEIVED;
-    /// What a worker looks at before each request.
-    pub const CHECK: u32 = Self::CANCELLED | Self::MARKED;
-}
-
-/// One request group: its memory, and the words by which others learn about it.
-pub struct Group<T, E> {
-    pub front: CachePadded<Front>,
-    pub window: Window<T, E>,
-    pub times: Times,
-    /// Counts at the opening, so that a group's statistics start with it.
-    base: GroupBase,
-    /// Found stalled so many times; written by the stall watch.
-    pub stalls: AtomicU64,
-    /// Found stalled now; written by the stall watch.
-    pub stalled: AtomicBool,
-}
-
-/// The read-mostly words of a group, on lines that no request writes.
-pub struct Front {
-    /// Bits of [`Control`]. Written by whoever cancels, marks or closes (read-modify-write); read by
-    /// the submit end before and by workers between requests. Relaxed, but for the mark, which the
-    /// slot's publication orders.
-    pub control: AtomicU32,
-    pub service: Service,
-    /// The submit end waits here for a free slot.
-    pub submit_event: Event,
-    /// The receive end waits here for results.
-    pub receive_event: Event,
-    /// Which ends are closed: [`SUBMIT_CLOSED`], [`RECEIVE_CLOSED`]. Written by the ends when they
-    /// are dropped; AcqRel, so that who closes the second end sees all that the first one did.
-    ends: AtomicU32,
-    /// Handles of the submit end.
-    producers: AtomicU32,
-}
-
-const SUBMIT_CLOSED: u32 = 1;
-const RECEIVE_CLOSED: u32 = 2;
-const BOTH_CLOSED: u32 = SUBMIT_CLOSED | RECEIVE_CLOSED;
-
-#[derive(Default)]
-pub struct Times {
-    pub queue: AtomicHistogram,
-    pub run: AtomicHistogram,
-}
-
-/// Written when the group is opened, when it is quiet; read by the statistics. Relaxed.
-#[derive(Default)]
-struct GroupBase {
-    tail: AtomicU64,
-    received: AtomicU64,
-    outcomes: [AtomicU64; Phase::FINISHED.len()],
-}
-
-impl<T, E> Group<T, E> {
-    pub fn new(window: Window<T, E>) -> Self {
-        let group = Self {
-            front: CachePadded::new(Front {
-                control: AtomicU32::new(0),
-                service: Service::default(),
-                submit_event: Event::default(),
-                receive_event: Event::default(),
-                ends: AtomicU32::new(BOTH_CLOSED),
-                producers: AtomicU32::new(0),
-            }),
-            window,
-            times: Times::default(),
-            base: GroupBase::default(),
-            stalls: AtomicU64::new(0),
-            stalled: AtomicBool::new(false),
-        };
-        group.base.tail.store(group.window.tail(), Ordering::Relaxed);
-        group.base.received.store(group.window.received(), Ordering::Relaxed);
-        group
-    }
-
-    #[inline(always)]
-    pub fn control(&self) -> u32 {
-        self.front.control.load(Ordering::Relaxed)
-    }
-
-    /// Sets bits of the control word, unless they are set.
-    pub fn set_control(&self, bits: u32) {
-        if self.control() & bits != bits {
-            self.front.control.fetch_or(bits, Ordering::Relaxed);
-        }
-    }
-
-    /// One end is open, at least.
-    pub fn is_open(&self) -> bool {
-        self.front.ends.load(Ordering::Acquire) != BOTH_CLOSED
-    }
-
-    /// No more can be submitted by this group's own doing. Acquire: pairs with the AcqRel of the
-    /// dropped submit end, so that its last submits are visible.
-    pub fn is_submit_closed(&self) -> bool {
-        self.front.ends.load(Ordering::Acquire) & SUBMIT_CLOSED != 0
-    }
-
-    /// Nobody will receive any more.
-    pub fn is_receive_closed(&self) -> bool {
-        self.front.ends.load(Ordering::Acquire) & RECEIVE_CLOSED != 0
-    }
-
-    /// Everything submitted has been received.
-    pub fn is_quiet(&self) -> bool {
-        self.window.received() == self.window.tail()
-    }
-
-    /// One more handle of the submit end. Relaxed: it is made from one that exists.
-    pub fn add_producer(&self) {
-        self.front.producers.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The requests since the group was opened.
-    pub fn ledger(&self) -> Ledger {
-        let mut ledger = self.ledger_of_all_openings();
-        let base = |value: &AtomicU64| value.load(Ordering::Relaxed);
-        for (phase, before) in Phase::FINISHED.into_iter().zip(&self.base.outcomes) {
-            let ended = ledger.outcome_mut(phase);
-            *ended = ended.wrapping_sub(base(before));
-        }
-        ledger.submitted = self.window.tail().wrapping_sub(base(&self.base.tail));
-        ledger.received = self.window.received().wrapping_sub(base(&self.base.received));
-        ledger
-    }
-
-    /// The requests since the pipeline was built, but for `submitted` and `received`.
-    pub fn ledger_of_all_openings(&self) -> Ledger {
-        let mut ledger = Ledger::default();
-        for phase in Phase::FINISHED {
-            *ledger.outcome_mut(phase) = self.window.ended(phase);
-        }
-        ledger
-    }
-
-    fn start_counting(&self) {
-        for (phase, base) in Phase::FINISHED.into_iter().zip(&self.base.outcomes) {
-            base.store(self.window.ended(phase), Ordering::Relaxed);
-        }
-        self.base.tail.store(self.window.tail(), Ordering::Relaxed);
-        self.base.received.store(self.window.received(), Ordering::Relaxed);
-        self.times.queue.clear();
-        self.times.run.clear();
-        self.stalls.store(0, Ordering::Relaxed);
-        self.stalled.store(false, Ordering::Relaxed);
-    }
-}
-
-/// What others may touch of a worker.
-pub struct WorkerShared {
-    /// Rung by submitters of its groups.
-    pub bell: Doorbell,
-    /// Where it sleeps.
-    pub event: Event,
-    /// Set by who wakes it to help; cleared by itself.
-    pub nudged: AtomicBool,
-    /// One of [`Help`]. Written by the worker; read by helpers and, once a submission, by submitters.
-    /// A hint, Relaxed.
-    pub wants_help: AtomicU32,
-    /// The groups that it polls, for helpers.
-    pub hot: GroupSet,
-    /// What it does, for the statistics; written by the worker, Relaxed.
-    pub progress: CachePadded<Progress>,
-}
-
-/// Whether others may take requests of a worker's groups.
-pub struct Help;
-
-impl Help {
-    /// The worker keeps up.
-    pub const NONE: u32 = 0;
-    /// A whole batch more is waiting than it has taken.
-    pub const BACKLOG: u32 = 1;
-    /// It is inside a long request.
-    pub const LONG: u32 = 2;
-}
-
-/// What a worker is doing. Written by the worker with Relaxed stores, read for the statistics.
-pub struct Progress {
-    /// `group << 16 | stage` while it is inside a stage, else [`Progress::NOWHERE`].
-    pub place: AtomicU64,
-    /// Requests of the claimed batch.
-    pub running: AtomicU32,
-    /// Requests that have entered each stage.
-    pub entered: Slab<AtomicU64>,
-}
-
-impl Progress {
-    pub const NOWHERE: u64 = u64::MAX;
-
-    /// The stage and group that the worker is in.
-    pub fn stage_and_group(&self) -> Option<(usize, usize)> {
-        let place = self.place.load(Ordering::Relaxed);
-        (place != Self::NOWHERE).then_some(((place & 0xffff) as usize, (place >> 16) as usize))
-    }
-}
+use group::{RECEIVE_CLOSED, SUBMIT_CLOSED};
 
 /// How the workers are to run requests, fixed at build.
 pub struct Rules<M: StateMachine> {
@@ -315,8 +106,11 @@ impl<M: StateMachine> Shared<M> {
     fn call_attention(&self, index: u32, attention: Attention) {
         if attention == Attention::MustRing {
             let home = self.home(index);
+            // It may be inside a long request, and another worker answers.
+            let wanted = home.wants_help.load(Ordering::Relaxed);
             home.bell.ring(index as usize / self.homes);
             home.event.notify();
+            self.wake_helper(wanted);
         } else {
             self.group(index).front.receive_event.notify();
         }
@@ -485,55 +279,5 @@ impl<M: StateMachine> Shared<M> {
             total.add(&ledger);
         }
         total
-    }
-}
-
-/// A group as its ends hold it: found once, and kept alive.
-pub struct GroupHandle<M: StateMachine> {
-    shared: Arc<Shared<M>>,
-    group: NonNull<Group<M::Data, M::Error>>,
-    index: u32,
-}
-
-// SAFETY: the handle is an `Arc<Shared<M>>` and a shared reference into it; `Shared` is Sync, since
-// its groups are for payloads and errors that are Send.
-unsafe impl<M: StateMachine> Send for GroupHandle<M> {}
-
-impl<M: StateMachine> GroupHandle<M> {
-    pub fn new(shared: Arc<Shared<M>>, index: u32) -> Self {
-        let group = NonNull::from(shared.group(index));
-        Self { shared, group, index }
-    }
-
-    pub fn shared(&self) -> &Shared<M> {
-        &self.shared
-    }
-
-    #[inline(always)]
-    pub fn index(&self) -> u32 {
-        self.index
-    }
-
-    /// Makes sure that some worker sees what the caller has just published.
-    #[inline(always)]
-    pub fn attend(&self) {
-        self.shared.attend(self, self.index);
-    }
-}
-
-impl<M: StateMachine> Deref for GroupHandle<M> {
-    type Target = Group<M::Data, M::Error>;
-
-    #[inline(always)]
-    fn deref(&self) -> &Self::Target {
-        // SAFETY: the group stands in a slab that `shared` owns and never changes, and which this
-        // handle keeps alive.
-        unsafe { self.group.as_ref() }
-    }
-}
-
-impl<M: StateMachine> Clone for GroupHandle<M> {
-    fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), group: self.group, index: self.index }
     }
 }

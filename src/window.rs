@@ -2,6 +2,11 @@
 //! move a slot round (submit, claim and complete, receive). It knows neither stages nor threads;
 //! the ends of a group and the workers are built on it, and the models drive it directly.
 
+mod lane;
+mod place;
+
+pub use place::{Finished, Order, Place};
+
 use crate::cold::Cold;
 use crate::pace::Pace;
 use crate::ring::claim::{ClaimCursor, Claimed};
@@ -11,81 +16,7 @@ use crate::slab::{OutOfMemory, Slab};
 use crate::slot::{Phase, Slot};
 use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use crossbeam_utils::CachePadded;
-
-/// In which order a group's outputs are received.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// As submitted. The cheapest mode; a slow request holds back those behind it.
-    Submission,
-    /// As finished.
-    #[default]
-    Completion,
-}
-
-/// A slot that one party owns, and the position that it stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Index of the slot in its window.
-    slot: u32,
-    /// The position.
-    pub position: u64,
-}
-
-impl Place {
-    /// Index of the slot in its window.
-    #[inline(always)]
-    pub fn slot(self) -> usize {
-        self.slot as usize
-    }
-}
-
-/// A finished slot, before it is released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finished {
-    /// The slot and the position that it was submitted as.
-    pub place: Place,
-    /// How the request ended.
-    pub phase: Phase,
-    /// The worker whose ring named it; not meaningful in [`Order::Submission`].
-    lane: u16,
-}
-
-/// What one worker keeps about one group: a line that only this worker writes.
-#[derive(Debug)]
-#[repr(align(64))]
-pub struct Lane {
-    /// Entries that the worker has pushed to its completion ring of this group. Written by the
-    /// worker with plain (Relaxed) stores, read by itself.
-    pushed: AtomicU64,
-    /// Requests ended, by outcome. Written by the worker with Relaxed stores before it publishes the
-    /// batch, read for the statistics.
-    outcomes: [AtomicU64; Phase::FINISHED.len()],
-}
-
-impl Default for Lane {
-    fn default() -> Self {
-        Self { pushed: AtomicU64::new(0), outcomes: std::array::from_fn(|_| AtomicU64::new(0)) }
-    }
-}
-
-impl Lane {
-    /// Requests that ended with this outcome.
-    fn ended(&self, phase: Phase) -> u64 {
-        self.outcomes[phase.outcome_index()].load(Ordering::Relaxed)
-    }
-
-    #[cold]
-    fn count_others(&self, phases: &[Phase]) {
-        phases.iter().filter(|phase| **phase != Phase::Done).for_each(|phase| self.count(*phase, 1));
-    }
-
-    /// Adds to a counter of which the calling thread is the only writer.
-    #[inline(always)]
-    fn count(&self, phase: Phase, more: u64) {
-        let counter = &self.outcomes[phase.outcome_index()];
-        counter.store(counter.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
-    }
-}
+use lane::Lane;
 
 /// The cursors that belong to the group's receive end.
 #[derive(Debug)]
@@ -390,7 +321,7 @@ impl<T, E> Window<T, E> {
     #[inline(always)]
     pub fn prepare_completion(&self, lane_index: usize) {
         if self.order() == Order::Completion {
-            let pushed = self.lanes[lane_index].pushed.load(Ordering::Relaxed);
+            let pushed = self.lanes[lane_index].pushed();
             self.completions(lane_index).prefetch_push(pushed);
         }
     }
@@ -416,13 +347,13 @@ impl<T, E> Window<T, E> {
             }
             Order::Completion => {
                 let ring = self.completions(lane_index);
-                let pushed = lane.pushed.load(Ordering::Relaxed);
+                let pushed = lane.pushed();
                 for (ahead, (slot, phase)) in finished {
                     let position = claimed.first.wrapping_add(ahead as u64);
                     self.slot(*slot as usize).finish(position, *phase);
                     ring.push(pushed.wrapping_add(ahead as u64), *slot as usize);
                 }
-                lane.pushed.store(pushed.wrapping_add(claimed.len as u64), Ordering::Relaxed);
+                lane.set_pushed(pushed.wrapping_add(claimed.len as u64));
             }
         }
     }
@@ -535,6 +466,3 @@ impl<T, E> Window<T, E> {
         self.completion.store(order == Order::Completion, Ordering::Relaxed);
     }
 }
-
-#[cfg(not(stageline_loom))]
-const _: () = assert!(size_of::<Lane>() == 64, "one line for each worker and group");

@@ -129,7 +129,7 @@ impl<M: StateMachine> Pipeline<M> {
         let worker = &self.shared.workers[worker];
         let place = worker.progress.stage_and_group();
         WorkerStats {
-            running: worker.progress.running.load(Ordering::Relaxed) as usize,
+            running: worker.progress.running(),
             stage: place.map(|(stage, _)| self.shared.context.table.name(stage).to_owned()),
             group: place.map(|(_, group)| group),
             parked: worker.event.is_awaited(),

@@ -138,11 +138,14 @@ impl Plan {
     /// The sum of the allocations that `start` makes, by the same sizes.
     pub(super) fn memory<M: StateMachine>(builder: &Builder<M>) -> usize {
         let workers = builder.workers_or_default();
+        // Asked before the values are checked, too.
+        let is_checked = (1..=WORKERS_MAX).contains(&workers);
+        let homes = if is_checked { pins(builder).awake_max } else { 1 };
         let stages = match &builder.stages {
             Some(stages) => stages.len(),
             None => M::STAGES.0.len(),
         };
-        let own_groups = builder.groups.div_ceil(pins(builder).awake_max.max(1));
+        let own_groups = builder.groups.div_ceil(homes);
         let window = Window::<M::Data, M::Error>::bytes(builder.window, workers);
         let worker = Doorbell::bytes(own_groups)
             .saturating_add(GroupSet::bytes(own_groups))

@@ -4,7 +4,7 @@
 //! 2. The CPUs are planned, from the snapshot of what the process may use.
 //! 3. All memory is allocated and written.
 //! 4. The workers are started. Each pins itself, makes its machine, and reports.
-//! 5. The stall watch is started, if it was asked for.
+//! 5. The watch is started, if there is something for it to watch.
 
 use super::builder::Builder;
 use super::plan::pins;
@@ -49,8 +49,8 @@ pub(super) fn start<M: StateMachine>(mut builder: Builder<M>) -> Result<Pipeline
     let mut pipeline = Pipeline::unstarted(shared, first_position);
     let pinned = pipeline.start_workers(&name, &pins)?;
     // 5.
-    if let Some(after) = stall_after {
-        pipeline.watch = Some(Watch::start(&name, Arc::clone(&pipeline.shared), after)?);
+    if workers > 1 || stall_after.is_some() {
+        pipeline.watch = Some(Watch::start(&name, Arc::clone(&pipeline.shared), stall_after)?);
     }
     pipeline.report = Report {
         name,
@@ -110,11 +110,7 @@ fn allocate<M: StateMachine>(
             nudged: AtomicBool::new(false),
             wants_help: AtomicU32::new(Help::NONE),
             hot: GroupSet::try_new(own_groups)?,
-            progress: CachePadded::new(Progress {
-                place: AtomicU64::new(Progress::NOWHERE),
-                running: AtomicU32::new(0),
-                entered: Slab::try_new(stages, |_| AtomicU64::new(0))?,
-            }),
+            progress: CachePadded::new(Progress::try_new(stages)?),
         });
     }
     let mut shareds = shareds.into_iter();

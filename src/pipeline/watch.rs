@@ -1,17 +1,22 @@
-//! The stall watch: a thread that looks for groups whose results nobody receives.
+//! The watch: a thread that looks, a few times in the period that it watches for, at counts that the
+//! other threads keep anyway. Nothing on the hot path knows of it.
 //!
-//! It compares counts that the other threads keep anyway, a few times in the period that it watches
-//! for. Nothing on the hot path knows of it.
+//! 1. **Stuck workers**, where there are several. A worker that is still in the batch of the look before
+//!    is marked as inside a long request, and a sleeping worker is woken to help with its groups: so a
+//!    stage that never returns, or a worker that the system does not run, holds up its batch alone.
+//! 2. **Stalled groups**, if asked for: those whose results nobody receives. Each is reported once.
 
 use crate::error::BuildError;
-use crate::shared::Shared;
+use crate::shared::{Help, Shared};
 use crate::stage::StateMachine;
 use crate::sync::{Arc, AtomicBool, Ordering, thread};
 use crate::wait::Event;
 use std::time::{Duration, Instant};
 
-/// Looks in each period.
-const LOOKS: u32 = 4;
+/// Between two looks at the workers. A request that takes twice as long is noticed at the latest.
+const STUCK_PERIOD: Duration = Duration::from_millis(5);
+/// Looks at the groups in the time after which one is stalled.
+const STALL_LOOKS: u32 = 4;
 
 /// The running watch.
 pub(super) struct Watch {
@@ -25,26 +30,20 @@ struct Stop {
     event: Event,
 }
 
-/// What the watch remembers of a group.
-#[derive(Clone, Copy)]
-struct Seen {
-    received: u64,
-    since: Instant,
-    reported: bool,
-}
-
 impl Watch {
     pub(super) fn start<M: StateMachine>(
         name: &str,
         shared: Arc<Shared<M>>,
-        after: Duration,
+        stall_after: Option<Duration>,
     ) -> Result<Self, BuildError> {
         let stop = Arc::new(Stop { asked: AtomicBool::new(false), event: Event::default() });
-        let (name, thread_name, asked) =
-            (name.to_owned(), format!("{name}-watch"), Arc::clone(&stop));
+        let thread_name = format!("{name}-watch");
+        let stuck = Stuck { seen: vec![None; shared.workers.len()] };
+        let stalls = stall_after.map(|after| Stalls::new(name, &shared, after));
+        let asked = Arc::clone(&stop);
         let thread = thread::Builder::new()
             .name(thread_name.clone())
-            .spawn(move || watch(&name, &shared, after, &asked))
+            .spawn(move || watch(&shared, stuck, stalls, &asked))
             .map_err(|source| BuildError::Spawn { thread: thread_name, source })?;
         Ok(Self { stop, thread: Some(thread) })
     }
@@ -64,54 +63,109 @@ impl Drop for Watch {
     }
 }
 
-fn watch<M: StateMachine>(name: &str, shared: &Shared<M>, after: Duration, stop: &Stop) {
-    let now = Instant::now();
-    let mut seen: Vec<Seen> = shared
-        .groups
-        .iter()
-        .map(|group| Seen { received: group.window.received(), since: now, reported: false })
-        .collect();
+fn watch<M: StateMachine>(
+    shared: &Shared<M>,
+    mut stuck: Stuck,
+    mut stalls: Option<Stalls>,
+    stop: &Stop,
+) {
+    let period = match &stalls {
+        Some(stalls) if shared.workers.len() == 1 => stalls.period(),
+        Some(stalls) => stalls.period().min(STUCK_PERIOD),
+        None => STUCK_PERIOD,
+    };
     loop {
-        let next_look = Instant::now() + after / LOOKS;
+        let next_look = Instant::now() + period;
         if stop.event.wait_until(Some(next_look), || stop.asked.load(Ordering::Relaxed)) {
             return;
         }
-        let now = Instant::now();
-        for (index, seen) in seen.iter_mut().enumerate() {
-            look(name, shared, index, seen, after, now);
+        if shared.workers.len() > 1 {
+            stuck.look(shared);
+        }
+        if let Some(stalls) = &mut stalls {
+            stalls.look_if_due(shared, Instant::now());
         }
     }
 }
 
-fn look<M: StateMachine>(
-    name: &str,
-    shared: &Shared<M>,
-    index: usize,
-    seen: &mut Seen,
-    after: Duration,
-    now: Instant,
-) {
-    let group = &shared.groups[index];
-    let ledger = group.ledger();
-    let received = group.window.received();
-    let waiting = ledger.ended().saturating_sub(ledger.received);
-    if received != seen.received || waiting == 0 || !group.is_open() {
-        *seen = Seen { received, since: now, reported: false };
-        group.stalled.store(false, Ordering::Relaxed);
-        return;
+/// The batch that each worker had in hand at the last look.
+struct Stuck {
+    seen: Vec<Option<u64>>,
+}
+
+impl Stuck {
+    fn look<M: StateMachine>(&mut self, shared: &Shared<M>) {
+        for (worker, seen) in shared.workers.iter().zip(&mut self.seen) {
+            let now = worker.progress.batch_in_hand();
+            if now.is_some() && now == *seen {
+                worker.wants_help.store(Help::LONG, Ordering::Relaxed);
+                shared.wake_helper(Help::LONG);
+            }
+            *seen = now;
+        }
     }
-    let waited = now - seen.since;
-    if waited >= after && !seen.reported {
-        seen.reported = true;
-        group.stalled.store(true, Ordering::Relaxed);
-        group.stalls.fetch_add(1, Ordering::Relaxed);
-        shared.stalls.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(
-            pipeline = name,
-            group = index,
-            waiting,
-            waited_ms = waited.as_millis() as u64,
-            "results of a group are not received"
-        );
+}
+
+/// The groups whose results wait, and for how long.
+struct Stalls {
+    pipeline: String,
+    after: Duration,
+    last_look: Instant,
+    seen: Vec<Seen>,
+}
+
+/// What is remembered of a group.
+#[derive(Clone, Copy)]
+struct Seen {
+    received: u64,
+    since: Instant,
+    reported: bool,
+}
+
+impl Stalls {
+    fn new<M: StateMachine>(pipeline: &str, shared: &Shared<M>, after: Duration) -> Self {
+        let now = Instant::now();
+        let seen = shared.groups.iter().map(|group| {
+            let received = group.window.received();
+            Seen { received, since: now, reported: false }
+        });
+        Self { pipeline: pipeline.to_owned(), after, last_look: now, seen: seen.collect() }
+    }
+
+    fn period(&self) -> Duration {
+        self.after / STALL_LOOKS
+    }
+
+    fn look_if_due<M: StateMachine>(&mut self, shared: &Shared<M>, now: Instant) {
+        if now - self.last_look >= self.period() {
+            self.last_look = now;
+            (0..self.seen.len()).for_each(|group| self.look(shared, group, now));
+        }
+    }
+
+    fn look<M: StateMachine>(&mut self, shared: &Shared<M>, index: usize, now: Instant) {
+        let (group, seen) = (&shared.groups[index], &mut self.seen[index]);
+        let ledger = group.ledger();
+        let received = group.window.received();
+        let waiting = ledger.ended().saturating_sub(ledger.received);
+        if received != seen.received || waiting == 0 || !group.is_open() {
+            *seen = Seen { received, since: now, reported: false };
+            group.stalled.store(false, Ordering::Relaxed);
+            return;
+        }
+        let waited = now - seen.since;
+        if waited >= self.after && !seen.reported {
+            seen.reported = true;
+            group.stalled.store(true, Ordering::Relaxed);
+            group.stalls.fetch_add(1, Ordering::Relaxed);
+            shared.stalls.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(
+                pipeline = %self.pipeline,
+                group = index,
+                waiting,
+                waited_ms = waited.as_millis() as u64,
+                "results of a group are not received"
+            );
+        }
     }
 }

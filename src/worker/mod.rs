@@ -32,8 +32,6 @@ pub(crate) struct Worker<M: StateMachine> {
     pub(crate) hot: HotSet,
     path: Path,
     clock: BatchClock,
-    /// Copy of the `wants_help` that others see.
-    wants_help: u32,
     /// How each request of the batch ended.
     phases: [Phase; BATCH_MAX],
     /// The slot of each request of the batch.
@@ -51,7 +49,6 @@ impl<M: StateMachine> Worker<M> {
             hot: HotSet::with_capacity(index, groups),
             path: Path::with_capacity(stages),
             clock: BatchClock::default(),
-            wants_help: Help::NONE,
             phases: [Phase::Done; BATCH_MAX],
             slots: [0; BATCH_MAX],
             shared,
@@ -135,8 +132,10 @@ impl<M: StateMachine> Worker<M> {
     #[cold]
     fn help_one(&mut self, other: usize) -> bool {
         let shared = Arc::clone(&self.shared);
-        let mut polled = shared.workers[other].hot.iter();
-        polled.any(|local| self.serve((local * shared.homes + other) as u32, false))
+        let worker = &shared.workers[other];
+        // Those that it polls, and those that rang while it was away.
+        let mut groups = worker.hot.iter().chain(worker.bell.rung());
+        groups.any(|local| self.serve((local * shared.homes + other) as u32, false))
     }
 
     /// Claims, runs and hands back one batch of a group. Whether there was one.
@@ -189,9 +188,9 @@ impl<M: StateMachine> Worker<M> {
 
     #[inline(always)]
     fn publish_help(&mut self, wanted: u32) {
-        if wanted != self.wants_help {
-            self.wants_help = wanted;
-            self.shared.workers[self.index].wants_help.store(wanted, Ordering::Relaxed);
+        let told = &self.shared.workers[self.index].wants_help;
+        if told.load(Ordering::Relaxed) != wanted {
+            told.store(wanted, Ordering::Relaxed);
         }
     }
 

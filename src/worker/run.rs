@@ -71,7 +71,7 @@ impl<M: StateMachine> Worker<M> {
     /// Runs a claimed batch and leaves each request's phase in `self.phases`.
     #[inline(always)]
     pub(super) fn run_batch(&mut self, index: u32, claimed: Claimed) {
-        self.progress().running.store(claimed.len as u32, Ordering::Relaxed);
+        self.progress().begin_batch(claimed.len);
         let mut at = 0;
         while at < claimed.len {
             if self.machine.is_none() && !self.renew_machine() {
@@ -99,8 +99,7 @@ impl<M: StateMachine> Worker<M> {
                 at += 1;
             }
         }
-        self.progress().place.store(Progress::NOWHERE, Ordering::Relaxed);
-        self.progress().running.store(0, Ordering::Relaxed);
+        self.progress().end_batch();
     }
 
     #[inline(always)]
@@ -293,7 +292,7 @@ impl<M: StateMachine> Batch<'_, M> {
                     self.check_declared(stage, next);
                     stage = next;
                 }
-                end => return ended(end),
+                end => return ended(end, request.cold),
             }
         }
         trace.push(stage);
@@ -358,7 +357,7 @@ impl<'a, M: StateMachine> Stages<'a, M> {
         for _ in 0..visits {
             match self.call(machine, request, stage) {
                 StepKind::Next(next) => stage = usize::from(next),
-                end => return Some(ended(end)),
+                end => return Some(ended(end, request.cold)),
             }
         }
         self.enter(stage);
@@ -383,12 +382,23 @@ impl<'a, M: StateMachine> Stages<'a, M> {
 }
 
 #[inline(always)]
-fn ended(step: StepKind) -> Phase {
+fn ended<E>(step: StepKind, cold: &mut Cold<E>) -> Phase {
     match step {
         StepKind::Done => Phase::Done,
-        StepKind::Fail => Phase::Failed,
+        StepKind::Fail => failed(cold),
         StepKind::Drop | StepKind::Next(_) => Phase::Dropped,
     }
+}
+
+/// A stage answered that the request has failed. The answer may have been kept from another request.
+#[cold]
+fn failed<E>(cold: &mut Cold<E>) -> Phase {
+    if matches!(cold.failure, Failure::Error(_)) {
+        return Phase::Failed;
+    }
+    cold.failure =
+        Failure::Panic("a stage answered `fail` without an error for this request".into());
+    Phase::Panicked
 }
 
 #[cold]

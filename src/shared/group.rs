@@ -1,0 +1,226 @@
+//! A group as the pipeline keeps it, and as its ends hold it.
+
+use super::Shared;
+use crate::bell::Service;
+use crate::slot::Phase;
+use crate::stage::StateMachine;
+use crate::stats::{AtomicHistogram, Ledger};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::wait::Event;
+use crate::window::Window;
+use crossbeam_utils::CachePadded;
+use std::ops::Deref;
+use std::ptr::NonNull;
+
+/// The conditions of a group that stop or slow its requests: a set of bits in one word.
+pub struct Control;
+
+impl Control {
+    /// Requests that have not run end as cancelled; submits are refused.
+    pub const CANCELLED: u32 = 1;
+    /// Some cold entries carry a deadline or the void mark, so each is looked at before it runs.
+    pub const MARKED: u32 = 2;
+    /// The pipeline takes no more requests.
+    pub const CLOSED: u32 = 4;
+    /// The receive end is gone; submits are refused.
+    pub const UNRECEIVED: u32 = 8;
+
+    /// What makes a submit refuse.
+    pub const REFUSE: u32 = Self::CANCELLED | Self::CLOSED | Self::UNRECEIVED;
+    /// What a worker looks at before each request.
+    pub const CHECK: u32 = Self::CANCELLED | Self::MARKED;
+}
+
+/// One request group: its memory, and the words by which others learn about it.
+pub struct Group<T, E> {
+    pub front: CachePadded<Front>,
+    pub window: Window<T, E>,
+    pub times: Times,
+    /// Counts at the opening, so that a group's statistics start with it.
+    base: GroupBase,
+    /// Found stalled so many times; written by the stall watch.
+    pub stalls: AtomicU64,
+    /// Found stalled now; written by the stall watch.
+    pub stalled: AtomicBool,
+}
+
+/// The read-mostly words of a group, on lines that no request writes.
+pub struct Front {
+    /// Bits of [`Control`]. Written by whoever cancels, marks or closes (read-modify-write); read by
+    /// the submit end before and by workers between requests. Relaxed, but for the mark, which the
+    /// slot's publication orders.
+    pub control: AtomicU32,
+    pub service: Service,
+    /// The submit end waits here for a free slot.
+    pub submit_event: Event,
+    /// The receive end waits here for results.
+    pub receive_event: Event,
+    /// Which ends are closed: [`SUBMIT_CLOSED`], [`RECEIVE_CLOSED`]. Written by the ends when they
+    /// are dropped; AcqRel, so that who closes the second end sees all that the first one did.
+    pub(super) ends: AtomicU32,
+    /// Handles of the submit end.
+    pub(super) producers: AtomicU32,
+}
+
+pub(super) const SUBMIT_CLOSED: u32 = 1;
+pub(super) const RECEIVE_CLOSED: u32 = 2;
+const BOTH_CLOSED: u32 = SUBMIT_CLOSED | RECEIVE_CLOSED;
+
+#[derive(Default)]
+pub struct Times {
+    pub queue: AtomicHistogram,
+    pub run: AtomicHistogram,
+}
+
+/// Written when the group is opened, when it is quiet; read by the statistics. Relaxed.
+#[derive(Default)]
+struct GroupBase {
+    tail: AtomicU64,
+    received: AtomicU64,
+    outcomes: [AtomicU64; Phase::FINISHED.len()],
+}
+
+impl<T, E> Group<T, E> {
+    pub fn new(window: Window<T, E>) -> Self {
+        let group = Self {
+            front: CachePadded::new(Front {
+                control: AtomicU32::new(0),
+                service: Service::default(),
+                submit_event: Event::default(),
+                receive_event: Event::default(),
+                ends: AtomicU32::new(BOTH_CLOSED),
+                producers: AtomicU32::new(0),
+            }),
+            window,
+            times: Times::default(),
+            base: GroupBase::default(),
+            stalls: AtomicU64::new(0),
+            stalled: AtomicBool::new(false),
+        };
+        group.base.tail.store(group.window.tail(), Ordering::Relaxed);
+        group.base.received.store(group.window.received(), Ordering::Relaxed);
+        group
+    }
+
+    #[inline(always)]
+    pub fn control(&self) -> u32 {
+        self.front.control.load(Ordering::Relaxed)
+    }
+
+    /// Sets bits of the control word, unless they are set.
+    pub fn set_control(&self, bits: u32) {
+        if self.control() & bits != bits {
+            self.front.control.fetch_or(bits, Ordering::Relaxed);
+        }
+    }
+
+    /// One end is open, at least.
+    pub fn is_open(&self) -> bool {
+        self.front.ends.load(Ordering::Acquire) != BOTH_CLOSED
+    }
+
+    /// No more can be submitted by this group's own doing. Acquire: pairs with the AcqRel of the
+    /// dropped submit end, so that its last submits are visible.
+    pub fn is_submit_closed(&self) -> bool {
+        self.front.ends.load(Ordering::Acquire) & SUBMIT_CLOSED != 0
+    }
+
+    /// Nobody will receive any more.
+    pub fn is_receive_closed(&self) -> bool {
+        self.front.ends.load(Ordering::Acquire) & RECEIVE_CLOSED != 0
+    }
+
+    /// Everything submitted has been received.
+    pub fn is_quiet(&self) -> bool {
+        self.window.received() == self.window.tail()
+    }
+
+    /// One more handle of the submit end. Relaxed: it is made from one that exists.
+    pub fn add_producer(&self) {
+        self.front.producers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The requests since the group was opened.
+    pub fn ledger(&self) -> Ledger {
+        let mut ledger = self.ledger_of_all_openings();
+        let base = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        for (phase, before) in Phase::FINISHED.into_iter().zip(&self.base.outcomes) {
+            let ended = ledger.outcome_mut(phase);
+            *ended = ended.wrapping_sub(base(before));
+        }
+        ledger.submitted = self.window.tail().wrapping_sub(base(&self.base.tail));
+        ledger.received = self.window.received().wrapping_sub(base(&self.base.received));
+        ledger
+    }
+
+    /// The requests since the pipeline was built, but for `submitted` and `received`.
+    pub fn ledger_of_all_openings(&self) -> Ledger {
+        let mut ledger = Ledger::default();
+        for phase in Phase::FINISHED {
+            *ledger.outcome_mut(phase) = self.window.ended(phase);
+        }
+        ledger
+    }
+
+    pub(super) fn start_counting(&self) {
+        for (phase, base) in Phase::FINISHED.into_iter().zip(&self.base.outcomes) {
+            base.store(self.window.ended(phase), Ordering::Relaxed);
+        }
+        self.base.tail.store(self.window.tail(), Ordering::Relaxed);
+        self.base.received.store(self.window.received(), Ordering::Relaxed);
+        self.times.queue.clear();
+        self.times.run.clear();
+        self.stalls.store(0, Ordering::Relaxed);
+        self.stalled.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A group as its ends hold it: found once, and kept alive.
+pub struct GroupHandle<M: StateMachine> {
+    shared: Arc<Shared<M>>,
+    group: NonNull<Group<M::Data, M::Error>>,
+    index: u32,
+}
+
+// SAFETY: the handle is an `Arc<Shared<M>>` and a shared reference into it; `Shared` is Sync, since
+// its groups are for payloads and errors that are Send.
+unsafe impl<M: StateMachine> Send for GroupHandle<M> {}
+
+impl<M: StateMachine> GroupHandle<M> {
+    pub fn new(shared: Arc<Shared<M>>, index: u32) -> Self {
+        let group = NonNull::from(shared.group(index));
+        Self { shared, group, index }
+    }
+
+    pub fn shared(&self) -> &Shared<M> {
+        &self.shared
+    }
+
+    #[inline(always)]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Makes sure that some worker sees what the caller has just published.
+    #[inline(always)]
+    pub fn attend(&self) {
+        self.shared.attend(self, self.index);
+    }
+}
+
+impl<M: StateMachine> Deref for GroupHandle<M> {
+    type Target = Group<M::Data, M::Error>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Self::Target {
+        // SAFETY: the group stands in a slab that `shared` owns and never changes, and which this
+        // handle keeps alive.
+        unsafe { self.group.as_ref() }
+    }
+}
+
+impl<M: StateMachine> Clone for GroupHandle<M> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), group: self.group, index: self.index }
+    }
+}

@@ -1,0 +1,98 @@
+//! What others see of a worker.
+
+use crate::bell::{Doorbell, GroupSet};
+use crate::limits::BATCH_MAX;
+use crate::slab::{OutOfMemory, Slab};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::wait::Event;
+use crossbeam_utils::CachePadded;
+
+/// What others may touch of a worker.
+pub struct WorkerShared {
+    /// Rung by submitters of its groups.
+    pub bell: Doorbell,
+    /// Where it sleeps.
+    pub event: Event,
+    /// Set by who wakes it to help; cleared by itself.
+    pub nudged: AtomicBool,
+    /// One of [`Help`]. Written by the worker; read by helpers and, once a submission, by submitters.
+    /// A hint, Relaxed.
+    pub wants_help: AtomicU32,
+    /// The groups that it polls, for helpers.
+    pub hot: GroupSet,
+    /// What it does, for the statistics; written by the worker, Relaxed.
+    pub progress: CachePadded<Progress>,
+}
+
+/// Whether others may take requests of a worker's groups.
+pub struct Help;
+
+impl Help {
+    /// The worker keeps up.
+    pub const NONE: u32 = 0;
+    /// A whole batch more is waiting than it has taken.
+    pub const BACKLOG: u32 = 1;
+    /// It is inside a long request.
+    pub const LONG: u32 = 2;
+}
+
+/// What a worker is doing. Written by the worker with Relaxed stores, read for the statistics.
+pub struct Progress {
+    /// `group << 16 | stage` while it is inside a stage, else [`Progress::NOWHERE`].
+    pub place: AtomicU64,
+    /// `batches << 16 | requests`: how many batches the worker has begun, modulo 2^48, and how many
+    /// requests the one that it runs has, 0 between two batches.
+    batch: AtomicU64,
+    /// Requests that have entered each stage.
+    pub entered: Slab<AtomicU64>,
+}
+
+/// Low bits of [`Progress::batch`] that hold the number of requests.
+const BATCH_LEN_BITS: u32 = 16;
+const _: () = assert!(BATCH_MAX < 1 << BATCH_LEN_BITS);
+
+impl Progress {
+    pub const NOWHERE: u64 = u64::MAX;
+
+    /// A worker with a machine of so many stages that has not begun.
+    pub fn try_new(stages: usize) -> Result<Self, OutOfMemory> {
+        Ok(Self {
+            place: AtomicU64::new(Self::NOWHERE),
+            batch: AtomicU64::new(0),
+            entered: Slab::try_new(stages, |_| AtomicU64::new(0))?,
+        })
+    }
+
+    /// The worker begins a batch. For the worker itself.
+    #[inline(always)]
+    pub fn begin_batch(&self, len: usize) {
+        let batch = self.batch.load(Ordering::Relaxed) >> BATCH_LEN_BITS;
+        self.batch.store((batch + 1) << BATCH_LEN_BITS | len as u64, Ordering::Relaxed);
+    }
+
+    /// The worker has ended its batch. For the worker itself.
+    #[inline(always)]
+    pub fn end_batch(&self) {
+        self.place.store(Self::NOWHERE, Ordering::Relaxed);
+        let batch = self.batch.load(Ordering::Relaxed) >> BATCH_LEN_BITS;
+        self.batch.store(batch << BATCH_LEN_BITS, Ordering::Relaxed);
+    }
+
+    /// Requests of the batch that the worker runs.
+    pub fn running(&self) -> usize {
+        (self.batch.load(Ordering::Relaxed) & ((1 << BATCH_LEN_BITS) - 1)) as usize
+    }
+
+    /// A number that stands for the batch that the worker runs, if it runs one.
+    pub fn batch_in_hand(&self) -> Option<u64> {
+        let batch = self.batch.load(Ordering::Relaxed);
+        (self.running() > 0).then_some(batch >> BATCH_LEN_BITS)
+    }
+
+    /// The stage and group that the worker is in.
+    pub fn stage_and_group(&self) -> Option<(usize, usize)> {
+        let place = self.place.load(Ordering::Relaxed);
+        (place != Self::NOWHERE).then_some(((place & 0xffff) as usize, (place >> 16) as usize))
+    }
+}
+

@@ -1,0 +1,42 @@
+//! Positions, and the slots that stand for them.
+
+use crate::slot::Phase;
+
+/// In which order a group's outputs are received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// As submitted. The cheapest mode; a slow request holds back those behind it.
+    Submission,
+    /// As finished.
+    #[default]
+    Completion,
+}
+
+/// A slot that one party owns, and the position that it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Index of the slot in its window.
+    pub(super) slot: u32,
+    /// The position.
+    pub position: u64,
+}
+
+impl Place {
+    /// Index of the slot in its window.
+    #[inline(always)]
+    pub fn slot(self) -> usize {
+        self.slot as usize
+    }
+}
+
+/// A finished slot, before it is released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// The slot and the position that it was submitted as.
+    pub place: Place,
+    /// How the request ended.
+    pub phase: Phase,
+    /// The worker whose ring named it; not meaningful in [`Order::Submission`].
+    pub(super) lane: u16,
+}
+
