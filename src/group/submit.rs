@@ -251,8 +251,16 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
         self.group.window.advance_tail(self.tail.wrapping_add(more));
         sync::light_barrier();
         let Some(refusal) = self.refusal() else { return Ok(()) };
-        self.group.window.advance_tail(self.tail);
+        self.take_back();
         Err(refusal)
+    }
+
+    /// Takes back what was announced beyond the tail. A receiver of a closing pipeline may have seen
+    /// it and be waiting for it.
+    #[inline(always)]
+    fn take_back(&self) {
+        self.group.window.advance_tail(self.tail);
+        self.group.front.receive_event.notify();
     }
 
     #[inline(always)]
@@ -386,8 +394,9 @@ impl<M: StateMachine> Drop for Batch<'_, M> {
         let end = &mut *self.end;
         let first = end.tail;
         end.tail = first.wrapping_add(self.filled);
-        // What was announced and not used is taken back.
-        end.group.window.advance_tail(end.tail);
+        if self.filled < BATCH {
+            end.take_back();
+        }
         if self.filled > 0 {
             end.group.window.publish_batch(end.order, first, self.filled);
             end.group.attend();
@@ -412,7 +421,7 @@ impl<M: StateMachine, const SHARED: bool> Drop for Filling<'_, M, SHARED> {
         } else if SHARED {
             self.end.publish_void(self.place);
         } else {
-            self.end.group.window.advance_tail(self.end.tail);
+            self.end.take_back();
         }
     }
 }
