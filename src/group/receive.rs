@@ -9,6 +9,7 @@ use crate::shared::{Control, GroupHandle};
 use crate::slot::Phase;
 use crate::stage::StateMachine;
 use crate::stats::GroupStats;
+use crate::sync;
 use crate::wait::{Pause, ROUNDS_PER_CLOCK, Spinner};
 use crate::window::{Finished, Order};
 use std::cell::Cell;
@@ -151,7 +152,13 @@ impl<M: StateMachine> Receiver<M> {
         let group = &self.group;
         // Before the second look: what was submitted before the close, and what the workers completed
         // before they left, is then visible.
-        let closed = group.is_submit_closed() || group.control() & Control::CLOSED != 0;
+        let closing = group.control() & Control::CLOSED != 0;
+        if closing {
+            // Pairs with the light barrier of a submit end between its tail and the control word: one
+            // that was not refused is seen.
+            sync::heavy_barrier();
+        }
+        let closed = closing || group.is_submit_closed();
         let gone = group.front.service.is_gone();
         if let Some(finished) = self.next() {
             return Ok(finished);
