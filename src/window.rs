@@ -52,6 +52,10 @@ pub struct Window<T, E> {
     /// producer, compare-and-swap by shared ones), read for the statistics. Relaxed: the slot's turn
     /// carries the data.
     tail: CachePadded<AtomicU64>,
+    /// Producers of a shared submit end that are taking a position, or have taken one and not yet
+    /// published it. Written by them (Release when they are done), read with Acquire by who asks
+    /// whether the window is quiet.
+    takers: CachePadded<AtomicU32>,
     /// The position that is received next in [`Order::Submission`]; in both orders, slots released so
     /// far. Written by the receive end with Release; the Acquire loads of the submit end pair with
     /// it, and make the slot of the position one window on its own. Read by the statistics and by
@@ -102,6 +106,7 @@ impl<T, E> Window<T, E> {
                 pace: Pace::default(),
             }),
             tail: CachePadded::new(AtomicU64::new(position)),
+            takers: CachePadded::new(AtomicU32::new(0)),
             received: CachePadded::new(AtomicU64::new(position)),
             orphaned: AtomicU64::new(0),
             receive: UnsafeCell::new(ReceiveCursor {
@@ -181,6 +186,24 @@ impl<T, E> Window<T, E> {
     }
 
     // ---- the submit end ----
+
+    /// One of several producers is about to take a position.
+    #[inline]
+    pub fn enter(&self) {
+        self.takers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It has published the position, or taken none.
+    #[inline]
+    pub fn leave(&self) {
+        self.takers.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Everything submitted has been received, and nobody is submitting.
+    pub fn is_quiet(&self) -> bool {
+        // The takers first: one that has left has moved the tail.
+        self.takers.load(Ordering::Acquire) == 0 && self.received() == self.tail()
+    }
 
     /// The next position to be submitted.
     #[inline(always)]

@@ -219,25 +219,24 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
 
     /// Takes the next position, if its slot is free and nothing forbids it.
     ///
-    /// The new tail is stored before the control word is looked at, and a pipeline that closes does
-    /// the reverse with the heavy barrier between: so either this end sees the close, or the close
-    /// sees the position taken and waits for what becomes of it.
+    /// The new tail is stored (or, among several producers, this one counted) before the control word
+    /// is looked at, and a pipeline that closes does the reverse with the heavy barrier between: so
+    /// either this end sees the close, or the close sees the submission and waits for what becomes of
+    /// it.
     #[inline(always)]
     fn reserve(&mut self) -> Result<Place, Refusal> {
         let window = &self.group.window;
         if SHARED {
-            if let Some(refusal) = self.refusal() {
-                return Err(refusal);
-            }
-            let place = window.take_vacant(self.order).ok_or(Refusal::Full)?;
+            window.enter();
             sync::light_barrier();
-            return match self.refusal() {
-                None => Ok(place),
-                Some(refusal) => {
-                    self.publish_void(place);
-                    Err(refusal)
-                }
+            let place = match self.refusal() {
+                None => window.take_vacant(self.order).ok_or(Refusal::Full),
+                Some(refusal) => Err(refusal),
             };
+            if place.is_err() {
+                self.leave();
+            }
+            return place;
         }
         match window.vacant(self.order, self.tail, &mut self.received) {
             Some(place) => self.announce(1).map(|()| place),
@@ -295,8 +294,19 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     #[inline(always)]
     fn publish(&mut self, place: Place) {
         self.group.window.publish(place);
-        self.tail = place.position.wrapping_add(1);
+        if SHARED {
+            self.group.window.leave();
+        } else {
+            self.tail = place.position.wrapping_add(1);
+        }
         self.group.attend();
+    }
+
+    /// A producer among several takes no position after all.
+    #[inline]
+    fn leave(&self) {
+        self.group.window.leave();
+        self.group.front.receive_event.notify();
     }
 
     /// Hands on a position that was taken among several producers and will not be filled: the

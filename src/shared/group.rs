@@ -132,7 +132,7 @@ impl<T, E> Group<T, E> {
 
     /// Everything submitted has been received.
     pub fn is_quiet(&self) -> bool {
-        self.window.received() == self.window.tail()
+        self.window.is_quiet()
     }
 
     /// One more handle of the submit end. Relaxed: it is made from one that exists.
