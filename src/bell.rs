@@ -187,6 +187,11 @@ impl GroupSet {
         word.store(if member { others | bit } else { others }, Ordering::Relaxed);
     }
 
+    /// Whether a group is in the set.
+    pub fn contains(&self, group: usize) -> bool {
+        self.words[group / WORD].load(Ordering::Relaxed) & (1 << (group % WORD)) != 0
+    }
+
     /// The groups in the set.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         members(&self.words)

@@ -19,7 +19,11 @@ impl Topology {
     pub(crate) fn snapshot() -> &'static Self {
         static SNAPSHOT: OnceLock<Topology> = OnceLock::new();
         SNAPSHOT.get_or_init(|| {
-            let allowed = allowed_now();
+            // The caller may be a pinned thread; the process's first one says more, then.
+            let mut allowed = allowed_now();
+            allowed.extend(allowed_to_process());
+            allowed.sort_unstable();
+            allowed.dedup();
             let quota = std::thread::available_parallelism().map_or(1, NonZero::get);
             Self { quota: quota.min(allowed.len().max(1)), allowed }
         })
@@ -37,6 +41,25 @@ pub(crate) fn allowed_now() -> Vec<usize> {
     let mut allowed: Vec<usize> = ids.into_iter().map(|core| core.id).collect();
     allowed.sort_unstable();
     allowed
+}
+
+/// The CPUs that the process's first thread may run on.
+#[cfg(target_os = "linux")]
+fn allowed_to_process() -> Vec<usize> {
+    // SAFETY: a `cpu_set_t` of zeros is an empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    let process = std::process::id() as libc::pid_t;
+    // SAFETY: the set is of the size that is given, and stays empty if the call fails.
+    unsafe { libc::sched_getaffinity(process, size_of::<libc::cpu_set_t>(), &mut set) };
+    // SAFETY: each id is within the set.
+    let is_in = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &set) };
+    (0..libc::CPU_SETSIZE as usize).filter(is_in).collect()
+}
+
+/// Elsewhere a mask belongs to no process.
+#[cfg(not(target_os = "linux"))]
+fn allowed_to_process() -> Vec<usize> {
+    Vec::new()
 }
 
 /// Pins the calling thread to one CPU, and says whether the system then reports just that.

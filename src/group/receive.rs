@@ -15,7 +15,6 @@ use crate::window::{Finished, Order};
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
@@ -105,15 +104,20 @@ impl<M: StateMachine> Receiver<M> {
                 drain.drained += 1;
                 continue;
             };
-            // Not dropped, and so not given back one by one. If `each` panics this one comes again.
-            each(&mut ManuallyDrop::new(Output::new(drain.receiver, finished)));
-            drain.consume(finished);
+            let mut output = Output::new(drain.receiver, finished);
+            output.is_drained = true;
+            each(&mut output);
+            drop(output);
+            drain.drained += 1;
+            if drain.drained.is_multiple_of(DRAIN_BATCH) {
+                drain.receiver.publish();
+            }
         }
         drain.drained
     }
 
-    /// Cancels the group: what has not run ends as cancelled, and is received as such; further
-    /// submits are refused. A request that is inside a stage runs to that stage's end at least.
+    /// Cancels the group: what has not begun to run ends as cancelled, and is received as such;
+    /// further submits are refused. A request that has begun may run to its end.
     pub fn cancel(&self) {
         cancel(&self.group);
     }
@@ -152,7 +156,7 @@ impl<M: StateMachine> Receiver<M> {
         let group = &self.group;
         // Before the second look: what was submitted before the close, and what the workers completed
         // before they left, is then visible.
-        let closing = group.control() & Control::CLOSED != 0;
+        let closing = group.control() & (Control::CLOSED | Control::CANCELLED) != 0;
         if closing {
             // Pairs with the light barrier of a submit end between its tail and the control word: one
             // that was not refused is seen.
@@ -201,15 +205,6 @@ impl<M: StateMachine> Receiver<M> {
         }
     }
 
-    /// Gives the slot back.
-    #[inline(always)]
-    fn release(&mut self, finished: Finished) {
-        let failure = self.consume(finished);
-        self.publish();
-        // Only now: a `Drop` that panics finds the slot released.
-        drop(failure);
-    }
-
     /// Goes on to the next result; what is left of this one's failure is to be dropped.
     #[inline(always)]
     fn consume(&mut self, finished: Finished) -> Option<Failure<M::Error>> {
@@ -243,30 +238,16 @@ impl<M: StateMachine> Receiver<M> {
     }
 }
 
-/// Gives back what a drain has consumed, even if the closure panics.
+/// Gives back what a drain has consumed, even if the closure or a `Drop` panics.
 struct Drain<'a, M: StateMachine> {
     receiver: &'a mut Receiver<M>,
     drained: usize,
 }
 
-impl<M: StateMachine> Drain<'_, M> {
-    #[inline(always)]
-    fn consume(&mut self, finished: Finished) {
-        let failure = self.receiver.consume(finished);
-        self.drained += 1;
-        drop(failure);
-        if self.drained.is_multiple_of(DRAIN_BATCH) {
-            self.receiver.publish();
-        }
-    }
-}
-
 impl<M: StateMachine> Drop for Drain<'_, M> {
     #[inline(always)]
     fn drop(&mut self) {
-        if !self.drained.is_multiple_of(DRAIN_BATCH) {
-            self.receiver.publish();
-        }
+        self.receiver.publish();
     }
 }
 
@@ -292,6 +273,8 @@ pub struct Output<'a, M: StateMachine> {
     receiver: &'a mut Receiver<M>,
     value: NonNull<M::Data>,
     finished: Finished,
+    /// A drain gives the slot back, with others.
+    is_drained: bool,
 }
 
 // SAFETY: an output is an exclusive borrow of its receiver, which is Send, and of a payload, which is
@@ -305,7 +288,8 @@ impl<'a, M: StateMachine> Output<'a, M> {
         // SAFETY: a finished slot belongs to the receive end until it is released, which happens when
         // this output is dropped; the output borrows the receive end for as long.
         let value = unsafe { window.value(finished.place.slot(), NonNull::new) };
-        Self { receiver, value: value.expect("a cell is somewhere"), finished }
+        let value = value.expect("a cell is somewhere");
+        Self { receiver, value, finished, is_drained: false }
     }
 
     /// How the request ended.
@@ -382,7 +366,12 @@ impl<M: StateMachine> DerefMut for Output<'_, M> {
 impl<M: StateMachine> Drop for Output<'_, M> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.receiver.release(self.finished);
+        let failure = self.receiver.consume(self.finished);
+        if !self.is_drained {
+            self.receiver.publish();
+        }
+        // Only now: a `Drop` that panics finds the slot released.
+        drop(failure);
     }
 }
 

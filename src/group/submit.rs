@@ -1,5 +1,7 @@
 //! The submit end of a group, for one producer or for several.
 
+mod fill;
+
 use crate::cold::{NEVER_NS, VOID_NS};
 use crate::error::{SubmitError, SubmitTimeoutError, TrySubmitError};
 use crate::shared::{Control, Group, GroupHandle};
@@ -7,6 +9,7 @@ use crate::stage::StateMachine;
 use crate::sync;
 use crate::wait::{Pause, ROUNDS_PER_CLOCK, Spinner};
 use crate::window::{Order, Place};
+use fill::{BATCH, Batch, Filling};
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -38,9 +41,6 @@ pub struct SubmitEnd<M: StateMachine, const SHARED: bool> {
     /// One thread at a time: `Send`, but not `Sync`.
     _one_thread: PhantomData<Cell<()>>,
 }
-
-/// Requests of a batch that are published together.
-const BATCH: u64 = 64;
 
 /// Why a position could not be taken.
 #[derive(Clone, Copy)]
@@ -206,8 +206,8 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
         });
     }
 
-    /// Cancels the group: what has not run ends as cancelled, and is received as such; further
-    /// submits are refused. A request that is inside a stage runs to that stage's end at least.
+    /// Cancels the group: what has not begun to run ends as cancelled, and is received as such;
+    /// further submits are refused. A request that has begun may run to its end.
     pub fn cancel(&self) {
         cancel(&self.group);
     }
@@ -250,15 +250,15 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
         self.group.window.advance_tail(self.tail.wrapping_add(more));
         sync::light_barrier();
         let Some(refusal) = self.refusal() else { return Ok(()) };
-        self.take_back();
+        self.take_back(more - 1);
         Err(refusal)
     }
 
-    /// Takes back what was announced beyond the tail. A receiver of a closing pipeline may have seen
+    /// Takes back what was announced beyond `kept` positions from the tail on. A receiver of a closing pipeline may have seen
     /// it and be waiting for it.
     #[inline(always)]
-    fn take_back(&self) {
-        self.group.window.advance_tail(self.tail);
+    fn take_back(&self, kept: u64) {
+        self.group.window.advance_tail(self.tail.wrapping_add(kept));
         self.group.front.receive_event.notify();
     }
 
@@ -268,8 +268,9 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
         if control & Control::REFUSE == 0 {
             return None;
         }
-        let cancelled = control & Control::CANCELLED != 0;
-        Some(if cancelled { Refusal::Cancelled } else { Refusal::Closed })
+        // An aborted pipeline has both.
+        let closed = control & (Control::CLOSED | Control::UNRECEIVED) != 0;
+        Some(if closed { Refusal::Closed } else { Refusal::Cancelled })
     }
 
     /// Moves a value into a reserved slot; returns the one that it held, if that has to be dropped.
@@ -373,88 +374,24 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     }
 }
 
-/// Filled slots that are published together, even if the iterator panics: last to first, so that a
-/// worker, which waits for the first, finds all of them ready and does not take the lines away while
-/// they are written.
-struct Batch<'a, M: StateMachine> {
-    end: &'a mut Submitter<M>,
-    filled: u64,
-}
-
-impl<M: StateMachine> Batch<'_, M> {
-    /// Fills slots from the iterator, as far as both go and at most [`BATCH`].
-    #[inline(always)]
-    fn fill(&mut self, values: &mut impl Iterator<Item = M::Data>) {
-        while self.filled < BATCH {
-            let position = self.end.tail.wrapping_add(self.filled);
-            let end = &mut *self.end;
-            let vacant = end.group.window.vacant(end.order, position, &mut end.received);
-            let Some(place) = vacant else { break };
-            let Some(value) = values.next() else { break };
-            let old = self.end.put(place, value);
-            self.filled += 1;
-            drop(old);
-        }
-    }
-}
-
-impl<M: StateMachine> Drop for Batch<'_, M> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        let end = &mut *self.end;
-        let first = end.tail;
-        end.tail = first.wrapping_add(self.filled);
-        if self.filled < BATCH {
-            end.take_back();
-        }
-        if self.filled > 0 {
-            end.group.window.publish_batch(end.order, first, self.filled);
-            end.group.attend();
-        }
-    }
-}
-
-/// Publishes a slot that has been filled. If the filler panicked instead, a sole producer takes its
-/// announcement back; a shared one must hand the position on.
-struct Filling<'a, M: StateMachine, const SHARED: bool> {
-    end: &'a mut SubmitEnd<M, SHARED>,
-    place: Place,
-    filled: bool,
-}
-
-impl<M: StateMachine, const SHARED: bool> Drop for Filling<'_, M, SHARED> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if self.filled {
-            self.end.note(self.place, self.end.deadline_ns);
-            self.end.publish(self.place);
-        } else if SHARED {
-            self.end.publish_void(self.place);
-        } else {
-            self.end.take_back();
-        }
-    }
-}
-
 impl<M: StateMachine> Submitter<M> {
     /// Submits values for as long as there are free slots, and returns how many: a value is taken
     /// from the iterator only when there is a slot for it. Fewer than the iterator holds means that
     /// the window is full, the group cancelled, or the pipeline or the receive end closed. Workers see
-    /// the values in batches of up to 64, each published at once.
+    /// the values in batches of up to 64, each published at once; so the iterator should not block.
     #[inline]
     pub fn submit_batch(&mut self, values: &mut impl Iterator<Item = M::Data>) -> usize {
         let mut submitted = 0;
-        while self.announce(BATCH).is_ok() {
+        loop {
             let mut batch = Batch { end: self, filled: 0 };
             batch.fill(values);
             let filled = batch.filled;
             drop(batch);
             submitted += filled as usize;
             if filled < BATCH {
-                break;
+                return submitted;
             }
         }
-        submitted
     }
 
     /// Makes a submit end for several producers of it; each clones its own handle.
@@ -502,4 +439,5 @@ impl<M: StateMachine, const SHARED: bool> fmt::Debug for SubmitEnd<M, SHARED> {
 pub(super) fn cancel<T, E>(group: &Group<T, E>) {
     group.set_control(Control::CANCELLED);
     group.front.submit_event.notify();
+    group.front.receive_event.notify();
 }

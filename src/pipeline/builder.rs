@@ -107,7 +107,7 @@ impl<M: StateMachine> Builder<M> {
     }
 
     /// Bound on the requests that a worker claims at once. Default: 64. Below it, batches adapt so as
-    /// to last about a microsecond.
+    /// to last a few microseconds.
     pub fn batch_max(mut self, requests: usize) -> Self {
         self.batch_max = requests;
         self

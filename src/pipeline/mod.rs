@@ -147,7 +147,8 @@ impl<M: StateMachine> Pipeline<M> {
     /// received (of groups that still have a receiver), ends the workers, and returns the ledger.
     ///
     /// It waits for as long as a receiver leaves results; a thread that holds such a receiver itself
-    /// must drop or drain it first, or use [`close_timeout`](Self::close_timeout).
+    /// must drop or drain it first, or use [`close_timeout`](Self::close_timeout). A stage must not call
+    /// it: it would wait for itself.
     pub fn close(mut self) -> Ledger {
         self.shared.refuse_more(0);
         self.wait_until_quiet(None);
@@ -173,8 +174,8 @@ impl<M: StateMachine> Pipeline<M> {
         Err(error)
     }
 
-    /// Cancels what has not run, ends the workers, and returns the ledger. What is inside a stage runs
-    /// to that stage's end.
+    /// Cancels what has not begun to run, ends the workers, and returns the ledger. A request that has
+    /// begun may run to its end.
     pub fn abort(mut self) -> Ledger {
         self.shared.refuse_more(Control::CANCELLED);
         self.finish()
@@ -222,7 +223,6 @@ impl<M: StateMachine> Pipeline<M> {
     }
 
     fn end_threads(&mut self) {
-        self.watch = None;
         if self.workers.is_empty() {
             return;
         }
@@ -236,6 +236,8 @@ impl<M: StateMachine> Pipeline<M> {
                 worker.join().expect("a worker does not panic");
             }
         }
+        // Last, so that until then no stuck worker keeps the others' requests.
+        self.watch = None;
     }
 }
 

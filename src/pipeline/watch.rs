@@ -1,16 +1,15 @@
 //! The watch: a thread that looks, a few times in the period that it watches for, at counts that the
 //! other threads keep anyway. Nothing on the hot path knows of it.
 //!
-//! 1. **Stuck workers**, where there are several. A worker that is still in the batch of the look before
-//!    is marked as inside a long request, and a sleeping worker is woken to help with its groups: so a
-//!    stage that never returns, or a worker that the system does not run, holds up its batch alone.
+//! 1. **Stuck workers**, where there are several. A worker that has not gone on since the look before
+//!    is marked as stuck, and a sleeping worker is woken to serve its groups: so a stage that does not
+//!    return, or a worker that the system does not run, holds up its batch alone.
 //! 2. **Stalled groups**, if asked for: those whose results nobody receives. Each is reported once.
 
 use crate::error::BuildError;
 use crate::shared::{Help, Shared};
 use crate::stage::StateMachine;
-use crate::sync::{Arc, AtomicBool, Ordering, thread};
-use crate::wait::Event;
+use crate::sync::{Arc, Condvar, Mutex, Ordering, thread};
 use std::time::{Duration, Instant};
 
 /// Between two looks at the workers. A request that takes twice as long is noticed at the latest.
@@ -24,10 +23,29 @@ pub(super) struct Watch {
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// Set by who ends the watch, read by the watch; ordered by the event.
+/// How the watch is told to end. It sleeps on a plain condition variable: an `Event` would interrupt
+/// the process's other threads at each look.
+#[derive(Default)]
 struct Stop {
-    asked: AtomicBool,
-    event: Event,
+    asked: Mutex<bool>,
+    condvar: Condvar,
+}
+
+impl Stop {
+    fn ask(&self) {
+        *self.asked.lock().unwrap_or_else(|poison| poison.into_inner()) = true;
+        self.condvar.notify_all();
+    }
+
+    /// Sleeps for a period; whether the watch is to end.
+    fn asked_within(&self, period: Duration) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(|poison| poison.into_inner());
+        if *asked {
+            return true;
+        }
+        let woken = self.condvar.wait_timeout(asked, period);
+        *woken.unwrap_or_else(|poison| poison.into_inner()).0
+    }
 }
 
 impl Watch {
@@ -36,7 +54,7 @@ impl Watch {
         shared: Arc<Shared<M>>,
         stall_after: Option<Duration>,
     ) -> Result<Self, BuildError> {
-        let stop = Arc::new(Stop { asked: AtomicBool::new(false), event: Event::default() });
+        let stop = Arc::new(Stop::default());
         let thread_name = format!("{name}-watch");
         let stuck = Stuck { seen: vec![None; shared.workers.len()] };
         let stalls = stall_after.map(|after| Stalls::new(name, &shared, after));
@@ -51,8 +69,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.stop.asked.store(true, Ordering::Relaxed);
-        self.stop.event.notify();
+        self.stop.ask();
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != thread::current().id()
         {
@@ -75,8 +92,7 @@ fn watch<M: StateMachine>(
         None => STUCK_PERIOD,
     };
     loop {
-        let next_look = Instant::now() + period;
-        if stop.event.wait_until(Some(next_look), || stop.asked.load(Ordering::Relaxed)) {
+        if stop.asked_within(period) {
             return;
         }
         if shared.workers.len() > 1 {
@@ -88,7 +104,7 @@ fn watch<M: StateMachine>(
     }
 }
 
-/// The batch that each worker had in hand at the last look.
+/// How far each worker had come at the last look, unless it slept.
 struct Stuck {
     seen: Vec<Option<u64>>,
 }
@@ -96,10 +112,10 @@ struct Stuck {
 impl Stuck {
     fn look<M: StateMachine>(&mut self, shared: &Shared<M>) {
         for (worker, seen) in shared.workers.iter().zip(&mut self.seen) {
-            let now = worker.progress.batch_in_hand();
+            let now = (!worker.event.is_awaited()).then(|| worker.progress.steps());
             if now.is_some() && now == *seen {
-                worker.wants_help.store(Help::LONG, Ordering::Relaxed);
-                shared.wake_helper(Help::LONG);
+                worker.wants_help.store(Help::STUCK, Ordering::Relaxed);
+                shared.wake_helper(Help::STUCK);
             }
             *seen = now;
         }

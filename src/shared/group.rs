@@ -140,16 +140,20 @@ impl<T, E> Group<T, E> {
         self.front.producers.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The requests since the group was opened.
+    /// The requests since the group was opened. Read while the group is opened anew it may mix both
+    /// openings, and then counts from zero.
     pub fn ledger(&self) -> Ledger {
         let mut ledger = self.ledger_of_all_openings();
-        let base = |value: &AtomicU64| value.load(Ordering::Relaxed);
-        for (phase, before) in Phase::FINISHED.into_iter().zip(&self.base.outcomes) {
+        let since = |now: u64, base: &AtomicU64| {
+            let count = now.wrapping_sub(base.load(Ordering::Relaxed));
+            if count as i64 >= 0 { count } else { 0 }
+        };
+        for (phase, base) in Phase::FINISHED.into_iter().zip(&self.base.outcomes) {
             let ended = ledger.outcome_mut(phase);
-            *ended = ended.wrapping_sub(base(before));
+            *ended = since(*ended, base);
         }
-        ledger.submitted = self.window.tail().wrapping_sub(base(&self.base.tail));
-        ledger.received = self.window.received().wrapping_sub(base(&self.base.received));
+        ledger.submitted = since(self.window.tail(), &self.base.tail);
+        ledger.received = since(self.window.received(), &self.base.received);
         ledger
     }
 

@@ -1,7 +1,6 @@
 //! What others see of a worker.
 
 use crate::bell::{Doorbell, GroupSet};
-use crate::limits::BATCH_MAX;
 use crate::slab::{OutOfMemory, Slab};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::wait::Event;
@@ -34,22 +33,22 @@ impl Help {
     pub const BACKLOG: u32 = 1;
     /// It is inside a long request.
     pub const LONG: u32 = 2;
+    /// The watch finds that it does not go on: all of its groups are to be looked at.
+    pub const STUCK: u32 = 3;
 }
 
 /// What a worker is doing. Written by the worker with Relaxed stores, read for the statistics.
 pub struct Progress {
     /// `group << 16 | stage` while it is inside a stage, else [`Progress::NOWHERE`].
     pub place: AtomicU64,
-    /// `batches << 16 | requests`: how many batches the worker has begun, modulo 2^48, and how many
-    /// requests the one that it runs has, 0 between two batches.
-    batch: AtomicU64,
+    /// Requests of the batch that the worker runs, 0 between two batches.
+    running: AtomicU32,
+    /// How often it has begun to look at its groups, and batches that it has run: what goes on as long
+    /// as the worker does. Modulo 2^64.
+    steps: AtomicU64,
     /// Requests that have entered each stage.
     pub entered: Slab<AtomicU64>,
 }
-
-/// Low bits of [`Progress::batch`] that hold the number of requests.
-const BATCH_LEN_BITS: u32 = 16;
-const _: () = assert!(BATCH_MAX < 1 << BATCH_LEN_BITS);
 
 impl Progress {
     pub const NOWHERE: u64 = u64::MAX;
@@ -58,35 +57,40 @@ impl Progress {
     pub fn try_new(stages: usize) -> Result<Self, OutOfMemory> {
         Ok(Self {
             place: AtomicU64::new(Self::NOWHERE),
-            batch: AtomicU64::new(0),
+            running: AtomicU32::new(0),
+            steps: AtomicU64::new(0),
             entered: Slab::try_new(stages, |_| AtomicU64::new(0))?,
         })
+    }
+
+    /// The worker goes on. For the worker itself.
+    #[inline(always)]
+    pub fn step(&self) {
+        self.steps.store(self.steps.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// A number that changes as long as the worker goes on.
+    pub fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
     }
 
     /// The worker begins a batch. For the worker itself.
     #[inline(always)]
     pub fn begin_batch(&self, len: usize) {
-        let batch = self.batch.load(Ordering::Relaxed) >> BATCH_LEN_BITS;
-        self.batch.store((batch + 1) << BATCH_LEN_BITS | len as u64, Ordering::Relaxed);
+        self.step();
+        self.running.store(len as u32, Ordering::Relaxed);
     }
 
     /// The worker has ended its batch. For the worker itself.
     #[inline(always)]
     pub fn end_batch(&self) {
         self.place.store(Self::NOWHERE, Ordering::Relaxed);
-        let batch = self.batch.load(Ordering::Relaxed) >> BATCH_LEN_BITS;
-        self.batch.store(batch << BATCH_LEN_BITS, Ordering::Relaxed);
+        self.running.store(0, Ordering::Relaxed);
     }
 
     /// Requests of the batch that the worker runs.
     pub fn running(&self) -> usize {
-        (self.batch.load(Ordering::Relaxed) & ((1 << BATCH_LEN_BITS) - 1)) as usize
-    }
-
-    /// A number that stands for the batch that the worker runs, if it runs one.
-    pub fn batch_in_hand(&self) -> Option<u64> {
-        let batch = self.batch.load(Ordering::Relaxed);
-        (self.running() > 0).then_some(batch >> BATCH_LEN_BITS)
+        self.running.load(Ordering::Relaxed) as usize
     }
 
     /// The stage and group that the worker is in.

@@ -96,12 +96,13 @@ impl fmt::Display for Ledger {
 
 /// Statistics of one group, since it was opened.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct GroupStats {
     /// Index of the group.
     pub group: usize,
     /// Its requests.
     pub ledger: Ledger,
-    /// Sampled times from submission to the claim by a worker.
+    /// Sampled times from submission to the start of the first stage.
     pub queue: Histogram,
     /// Sampled times from the first stage's start to the last one's end.
     pub run: Histogram,
@@ -113,6 +114,7 @@ pub struct GroupStats {
 
 /// Statistics of one stage.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct StageStats {
     /// The stage's name.
     pub name: String,
@@ -126,6 +128,7 @@ pub struct StageStats {
 
 /// Statistics of one worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WorkerStats {
     /// Requests of the batch that it has claimed.
     pub running: usize,
@@ -139,12 +142,13 @@ pub struct WorkerStats {
 
 /// Statistics of a pipeline, since it was started.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Stats {
     /// The requests of all groups, those of closed ones included.
     pub ledger: Ledger,
     /// Groups that are open now.
     pub groups_open: usize,
-    /// Sampled times from submission to the claim by a worker.
+    /// Sampled times from submission to the start of the first stage.
     pub queue: Histogram,
     /// Sampled times from the first stage's start to the last one's end.
     pub run: Histogram,

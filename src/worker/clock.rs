@@ -34,8 +34,9 @@ impl BatchClock {
     pub(super) fn begin(&mut self, len: usize, full: bool, now_ns: impl FnOnce() -> u64) -> Timing {
         self.untimed += 1;
         let last_end_ns = self.last_end_ns.take();
-        // A small bound that a batch reaches is one that may have to grow, or that of long requests.
-        let due = self.untimed >= TIMED_EVERY || (full && len < TIMED_LEN_MIN);
+        // A small bound that a batch reaches is one that may have to grow, or that of long requests:
+        // two reads for every other batch.
+        let due = self.untimed >= TIMED_EVERY || (full && len < TIMED_LEN_MIN && self.untimed >= 2);
         if !due && len < TIMED_LEN_MIN {
             return Timing::Skip;
         }

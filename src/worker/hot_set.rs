@@ -86,11 +86,13 @@ impl HotSet {
 
     fn admit<M: StateMachine>(&mut self, shared: &Shared<M>, group: u32) {
         // A bit that came late, for a group that never left (rule 3 of `bell`).
-        if self.entries.iter().any(|entry| entry.group == group) {
+        let own = &shared.workers[self.worker];
+        let local = group as usize / shared.homes;
+        if own.hot.contains(local) {
             return;
         }
         shared.group(group).front.service.admit();
-        shared.workers[self.worker].hot.set(group as usize / shared.homes, true);
+        own.hot.set(local, true);
         self.entries.push(Hot { group, idle: 0 });
     }
 

@@ -4,8 +4,7 @@
 //! 2. If none had a request it helps a worker that says it has more than it can do.
 //! 3. If there was nothing to help with either it waits by the wait strategy. Before it sleeps it
 //!    lets go of all its groups, so that every later submission rings.
-//! 4. When the pipeline stops it looks at every group of its own once more, and leaves when none has
-//!    a request.
+//! 4. When the pipeline stops it looks at every group once more, and leaves when none has a request.
 
 mod clock;
 mod hot_set;
@@ -64,6 +63,7 @@ impl<M: StateMachine> Worker<M> {
     pub(crate) fn run(mut self) {
         let mut spinner = Spinner::new(self.shared.wait);
         loop {
+            self.shared.workers[self.index].progress.step();
             if self.shared.workers[self.index].bell.is_rung() {
                 self.hot.admit_rung(&self.shared);
             }
@@ -75,7 +75,7 @@ impl<M: StateMachine> Worker<M> {
             self.clock.pause();
             self.ask_for_help(Help::NONE);
             self.hot.demote_idle(&self.shared);
-            if self.shared.stop.load(Ordering::Relaxed) && !self.serve_own() {
+            if self.shared.stop.load(Ordering::Relaxed) && !self.serve_all() {
                 break;
             }
             if spinner.pause() == Pause::Park {
@@ -103,17 +103,12 @@ impl<M: StateMachine> Worker<M> {
         any
     }
 
-    /// Gives each group of this worker one batch, hot or not. Whether there was any.
+    /// Serves any group of the pipeline, since its home worker may be stuck. Whether there was a
+    /// request, or still is.
     #[cold]
-    fn serve_own(&mut self) -> bool {
-        let (groups, homes) = (self.shared.groups.len(), self.shared.homes);
-        let first = if self.index < homes { self.index } else { groups };
-        let own = (first..groups).step_by(homes);
-        own.fold(false, |any, group| {
-            // Another worker may have been quicker to claim, and left something behind.
-            let found = self.serve(group as u32, false);
-            found || self.shared.group(group as u32).window.is_waiting() || any
-        })
+    fn serve_all(&mut self) -> bool {
+        (0..self.shared.groups.len() as u32)
+            .any(|group| self.serve(group, false) || self.shared.group(group).window.is_waiting())
     }
 
     /// Takes a batch of a group of another worker that has more than it can do. Whether there was
@@ -132,10 +127,14 @@ impl<M: StateMachine> Worker<M> {
     #[cold]
     fn help_one(&mut self, other: usize) -> bool {
         let shared = Arc::clone(&self.shared);
-        let worker = &shared.workers[other];
+        let (worker, homes) = (&shared.workers[other], shared.homes);
+        if worker.wants_help.load(Ordering::Relaxed) == Help::STUCK {
+            let mut groups = (other..shared.groups.len()).step_by(homes);
+            return groups.any(|group| self.serve(group as u32, false));
+        }
         // Those that it polls, and those that rang while it was away.
         let mut groups = worker.hot.iter().chain(worker.bell.rung());
-        groups.any(|local| self.serve((local * shared.homes + other) as u32, false))
+        groups.any(|local| self.serve((local * homes + other) as u32, false))
     }
 
     /// Claims, runs and hands back one batch of a group. Whether there was one.
