@@ -43,8 +43,8 @@ pub struct Progress {
     pub place: AtomicU64,
     /// Requests of the batch that the worker runs, 0 between two batches.
     running: AtomicU32,
-    /// How often it has begun to look at its groups, and batches that it has run: what goes on as long
-    /// as the worker does. Modulo 2^64.
+    /// How often it has begun to look at its groups, modulo 2^64: what goes on as long as the worker
+    /// does.
     steps: AtomicU64,
     /// Requests that have entered each stage.
     pub entered: Slab<AtomicU64>,
@@ -77,7 +77,6 @@ impl Progress {
     /// The worker begins a batch. For the worker itself.
     #[inline(always)]
     pub fn begin_batch(&self, len: usize) {
-        self.step();
         self.running.store(len as u32, Ordering::Relaxed);
     }
 
