@@ -1,0 +1,42 @@
+//! An allocator that counts what all threads of the process allocate. A test binary that uses it
+//! declares it as its `#[global_allocator]`, and has one test, so that nothing else allocates.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+pub struct Counting;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is handed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    // SAFETY: the caller's contract is that of the system's allocator.
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: by the caller's contract.
+        let start = unsafe { System.alloc(layout) };
+        if !start.is_null() {
+            CALLS.fetch_add(1, SeqCst);
+            LIVE.fetch_add(layout.size(), SeqCst);
+        }
+        start
+    }
+
+    // SAFETY: the caller's contract is that of the system's allocator.
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        CALLS.fetch_add(1, SeqCst);
+        LIVE.fetch_sub(layout.size(), SeqCst);
+        // SAFETY: by the caller's contract.
+        unsafe { System.dealloc(start, layout) }
+    }
+}
+
+/// Allocations and deallocations so far.
+pub fn calls() -> usize {
+    CALLS.load(SeqCst)
+}
+
+/// Bytes that are allocated now.
+pub fn live() -> usize {
+    LIVE.load(SeqCst)
+}
