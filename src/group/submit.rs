@@ -268,9 +268,9 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
         if control & Control::REFUSE == 0 {
             return None;
         }
-        // An aborted pipeline has both.
-        let closed = control & (Control::CLOSED | Control::UNRECEIVED) != 0;
-        Some(if closed { Refusal::Closed } else { Refusal::Cancelled })
+        // An aborted pipeline has both, and is closed.
+        let cancelled = control & (Control::CLOSED | Control::CANCELLED) == Control::CANCELLED;
+        Some(if cancelled { Refusal::Cancelled } else { Refusal::Closed })
     }
 
     /// Moves a value into a reserved slot; returns the one that it held, if that has to be dropped.
