@@ -1,0 +1,134 @@
+//! What the models reach of the engine beside its public modules. It is a module of the engine as
+//! compiled for the models (`src/lib.rs` names it), and no part of the shipped one.
+
+use crate::bell::{Doorbell, GroupSet};
+use crate::error::OpenError;
+use crate::group::RequestGroup;
+use crate::request::Context;
+use crate::shared::{Group, Progress, Rules, Shared, Times, WorkerShared};
+use crate::slab::Slab;
+use crate::stage::{StateMachine, Table};
+use crate::sync::{Arc, ArrayQueue, AtomicBool, AtomicU32, AtomicU64};
+use crate::wait::{Event, WaitPlan, WaitStrategy};
+use crate::window::{Order, Window};
+use crate::worker::Worker;
+use crossbeam_utils::CachePadded;
+use std::time::{Duration, Instant};
+
+// A second copy, since the worker's own is private to it.
+#[path = "../src/worker/hot_set.rs"]
+mod hot_set;
+
+/// Longer than any run of a model.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The sizes of a pipeline.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    pub groups: usize,
+    pub workers: usize,
+    pub window: usize,
+    pub first_position: u64,
+}
+
+/// All that the threads of a pipeline share, without the threads: the model's own take their places.
+pub fn shared<M: StateMachine<Data: Default>>(
+    sizes: Sizes,
+    factory: impl Fn() -> M + Send + Sync + 'static,
+) -> Arc<Shared<M>> {
+    let group = |_| {
+        let mut payload = M::Data::default;
+        let window =
+            Window::try_new(sizes.window, sizes.workers, sizes.first_position, &mut payload);
+        Group::new(window.expect("little memory"))
+    };
+    let free = ArrayQueue::new(sizes.groups);
+    (0..sizes.groups as u32).for_each(|index| free.push(index).expect("one place for each"));
+    Arc::new(Shared {
+        // The clock stands at zero: what it says must be the same in each run of a model.
+        context: Context { table: Table::from_const(), epoch: Instant::now() + DAY },
+        rules: Rules {
+            hooks: Box::new([]),
+            dag: false,
+            visits_max: 16,
+            batch_max: 1,
+            // Only position 0 is sampled: what the clock says would not be the same each time.
+            sample_mask: u64::MAX,
+        },
+        factory: Box::new(factory),
+        groups: Slab::try_new(sizes.groups, group).expect("little memory"),
+        workers: Slab::try_new(sizes.workers, |_| worker(sizes)).expect("little memory"),
+        wait: WaitPlan { strategy: WaitStrategy::SpinThenPark, crowded: true },
+        homes: sizes.workers,
+        parked: CachePadded::new(AtomicU32::new(0)),
+        stop: CachePadded::new(AtomicBool::new(false)),
+        closed: AtomicBool::new(false),
+        at_work: CachePadded::new(AtomicU32::new(sizes.workers as u32)),
+        times: Times::default().into(),
+        stage_times: Slab::try_new(0, |_| unreachable!()).expect("no memory"),
+        stalls: AtomicU64::new(0),
+        free,
+        retired: ArrayQueue::new(sizes.groups),
+    })
+}
+
+fn worker(sizes: Sizes) -> CachePadded<WorkerShared> {
+    let own_groups = sizes.groups.div_ceil(sizes.workers);
+    CachePadded::new(WorkerShared {
+        bell: Doorbell::try_new(own_groups).expect("little memory"),
+        event: Event::default(),
+        nudged: AtomicBool::new(false),
+        wants_help: AtomicU32::new(0),
+        hot: GroupSet::try_new(own_groups).expect("little memory"),
+        progress: CachePadded::new(Progress::try_new(4).expect("little memory")),
+    })
+}
+
+/// Opens a group, as `Pipeline::open` does.
+pub fn open<M: StateMachine>(
+    shared: &Arc<Shared<M>>,
+    order: Order,
+) -> Result<RequestGroup<M>, OpenError> {
+    Ok(RequestGroup::new(shared, shared.open(order)?, order))
+}
+
+/// A worker's life, until it is told to stop.
+pub fn work<M: StateMachine>(shared: Arc<Shared<M>>, index: usize) {
+    let machine = (shared.factory)();
+    Worker::new(shared, index, machine).run();
+}
+
+/// A worker's hot set.
+pub struct HotSet(hot_set::HotSet);
+
+impl HotSet {
+    /// The empty set of this worker.
+    pub fn new(worker: usize) -> Self {
+        Self(hot_set::HotSet::with_capacity(worker, 4))
+    }
+
+    /// Takes in the groups that rang.
+    pub fn admit_rung<M: StateMachine>(&mut self, shared: &Shared<M>) {
+        self.0.admit_rung(shared);
+    }
+
+    /// Lets go of all groups that have no request.
+    pub fn demote_all<M: StateMachine>(&mut self, shared: &Shared<M>) {
+        self.0.demote_all(shared);
+    }
+
+    /// How many groups it holds.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first group in it.
+    pub fn first(&self) -> Option<u32> {
+        (!self.is_empty()).then(|| self.0.group(0))
+    }
+}

@@ -1,0 +1,157 @@
+//! The three parties of a window, as the ends of a group and the workers use it. Each step looks
+//! once and acts if there is something to do.
+
+use stageline_loom::ring::claim::Claimed;
+use stageline_loom::slot::Phase;
+use stageline_loom::sync::Arc;
+use stageline_loom::window::{Order, Place, Window};
+
+/// A window of payloads that loom watches.
+pub type Payloads = Window<u64, ()>;
+
+/// What a worker adds to a payload.
+pub const RUN: u64 = 1_000;
+
+/// A window of this size, opened in this order, that starts at `position`.
+pub fn window(size: usize, lanes: usize, position: u64, order: Order) -> Arc<Payloads> {
+    let window = Window::try_new(size, lanes, position, &mut || 0).expect("little memory");
+    window.reopen(order);
+    Arc::new(window)
+}
+
+/// Runs `f` on a payload and touches its cold entry; loom fails the model if the slot is not this
+/// thread's.
+pub fn payload<R>(window: &Payloads, slot: usize, f: impl FnOnce(&mut u64) -> R) -> R {
+    // SAFETY: the callers have just taken the slot; that it is theirs is what the model checks.
+    unsafe {
+        window.cold(slot, |cold| (*cold).submitted_ns += 1);
+        window.value(slot, |value| f(&mut *value))
+    }
+}
+
+/// A sole producer.
+pub struct Producer {
+    window: Arc<Payloads>,
+    order: Order,
+    tail: u64,
+    received: u64,
+}
+
+impl Producer {
+    pub fn new(window: &Arc<Payloads>) -> Self {
+        let (tail, received) = (window.tail(), window.received());
+        Self { window: window.clone(), order: window.order(), tail, received }
+    }
+
+    /// Submits its position, modulo 1000, as the value.
+    pub fn submit(&mut self) -> bool {
+        let Some(place) = self.window.vacant(self.order, self.tail, &mut self.received) else {
+            return false;
+        };
+        self.tail = self.tail.wrapping_add(1);
+        self.window.advance_tail(self.tail);
+        fill(&self.window, place);
+        true
+    }
+
+    /// Submits so many as one batch, for which there is room.
+    pub fn submit_batch(&mut self, len: u64) {
+        let first = self.tail;
+        for position in (0..len).map(|ahead| first.wrapping_add(ahead)) {
+            let place = self.window.vacant(self.order, position, &mut self.received);
+            let slot = place.expect("there is room").slot();
+            payload(&self.window, slot, |value| *value = position % RUN);
+        }
+        self.tail = first.wrapping_add(len);
+        self.window.advance_tail(self.tail);
+        self.window.publish_batch(self.order, first, len);
+    }
+}
+
+/// One of several producers submits.
+pub fn submit_shared(window: &Payloads, order: Order) -> Option<u64> {
+    let place = window.take_vacant(order)?;
+    fill(window, place);
+    Some(place.position)
+}
+
+fn fill(window: &Payloads, place: Place) {
+    payload(window, place.slot(), |value| *value = place.position % RUN);
+    window.publish(place);
+}
+
+/// A claimed batch: position and slot of each request.
+pub struct Batch {
+    claimed: Claimed,
+    slots: Vec<u32>,
+}
+
+impl Batch {
+    /// The positions in it.
+    pub fn positions(&self) -> Vec<u64> {
+        (0..self.claimed.len as u64).map(|ahead| self.claimed.first.wrapping_add(ahead)).collect()
+    }
+}
+
+/// A worker claims up to `limit` requests.
+pub fn claim(window: &Payloads, limit: usize) -> Option<Batch> {
+    let mut slots = vec![u32::MAX; limit];
+    let claimed = window.claim(limit, &mut slots)?;
+    Some(Batch { claimed, slots })
+}
+
+/// A worker runs and completes what it has claimed.
+pub fn complete(window: &Payloads, lane: usize, batch: &Batch) {
+    for (position, slot) in batch.positions().into_iter().zip(&batch.slots) {
+        payload(window, *slot as usize, |value| {
+            assert_eq!(*value, position % RUN, "what was submitted as {position}");
+            *value += RUN;
+        });
+    }
+    let phases = vec![Phase::Done; batch.claimed.len];
+    window.complete(lane, batch.claimed, &batch.slots, &phases);
+}
+
+/// A worker claims up to `limit` requests, runs and completes them; the positions.
+pub fn work(window: &Payloads, lane: usize, limit: usize) -> Vec<u64> {
+    claim(window, limit).map_or(Vec::new(), |batch| {
+        complete(window, lane, &batch);
+        batch.positions()
+    })
+}
+
+/// The receive end takes one result; its position.
+pub fn receive(window: &Payloads) -> Option<u64> {
+    // SAFETY: one thread of the model at a time holds the receive end; loom checks the cursors' cell.
+    unsafe {
+        window.receive(|cursor| {
+            let order = window.order();
+            let finished = window.next_finished(order, cursor)?;
+            let (slot, position) = (finished.place.slot(), finished.place.position);
+            payload(window, slot, |value| {
+                assert_eq!(*value, position % RUN + RUN, "what was run as {position}");
+                *value = 0;
+            });
+            window.consume(order, cursor, finished);
+            window.publish_received(cursor);
+            Some(position)
+        })
+    }
+}
+
+/// The receive end of a group whose workers are gone ends one request; its position.
+pub fn receive_orphan(window: &Payloads) -> Option<u64> {
+    // SAFETY: as in `receive`.
+    unsafe {
+        window.receive(|cursor| {
+            let orphan = window.next_orphan(cursor)?;
+            assert_eq!(window.next_orphan(cursor), Some(orphan), "it stays the next one");
+            let (slot, position) = (orphan.place.slot(), orphan.place.position);
+            assert_eq!(orphan.phase, Phase::Cancelled);
+            payload(window, slot, |value| assert_eq!(*value, position % RUN));
+            window.consume(window.order(), cursor, orphan);
+            window.publish_received(cursor);
+            Some(position)
+        })
+    }
+}
