@@ -310,8 +310,8 @@ impl<T, E> Window<T, E> {
     /// posting may be overwritten: the receiver posts for as many positions as it has released.)
     #[inline(always)]
     pub fn claim(&self, limit: usize, slots: &mut [u32]) -> Option<Claimed> {
-        // The order may be that of an earlier opening; the look is right all the same (rule 2 of
-        // `ring::posting`), and the caller asks again once it has claimed.
+        // The order may be that of an earlier opening; the look is right all the same (rule 3 of
+        // `ring::posting`).
         match self.order() {
             Order::Submission => self.claim_in(Order::Submission, limit, slots),
             Order::Completion => self.claim_in(Order::Completion, limit, slots),
