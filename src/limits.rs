@@ -20,7 +20,7 @@ pub const WINDOW_DEFAULT: usize = 1024;
 /// Requests that a worker claims at once, at most.
 pub const BATCH_MAX: usize = 256;
 /// Bound on a claimed batch, by default.
-pub const BATCH_DEFAULT: usize = 64;
+pub const BATCH_DEFAULT: usize = 128;
 /// Stages of one machine, at most.
 pub const STAGES_MAX: usize = 4096;
 /// Hooks that run before each stage, at most.
@@ -30,7 +30,7 @@ pub const VISITS_DEFAULT: u32 = 1_000_000;
 /// Stage ids kept in the trace of a request that ended as cyclic.
 pub const TRACE_LEN: usize = 14;
 /// One request in this many has its times taken, by default.
-pub const SAMPLE_DEFAULT: u64 = 256;
+pub const SAMPLE_DEFAULT: u64 = 1024;
 /// Shortest time after which a group can be said to be stalled, in milliseconds.
 pub const STALL_MS_MIN: u64 = 1;
 /// Longest time after which a group can be said to be stalled, in milliseconds (one day).

@@ -1,9 +1,12 @@
 //! The in-place view of a slot that a stage gets.
 
 use crate::cold::{Cold, Failure, NEVER_NS};
+use crate::slot::Slot;
 use crate::stage::{StageId, StateMachine, Step, Table};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU32, Ordering};
+use crate::window::Window;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
@@ -23,18 +26,80 @@ impl<M: StateMachine> Context<M> {
     }
 }
 
+/// What the requests of one batch have in common.
+pub(crate) struct Scope<'r, M: StateMachine> {
+    pub(crate) window: &'r Window<M::Data, M::Error>,
+    pub(crate) context: &'r Context<M>,
+    /// The stage that the worker is in.
+    pub(crate) stage: &'r AtomicU32,
+    pub(crate) group: u32,
+    /// The position of the batch's first request.
+    pub(crate) first: u64,
+}
+
 /// A request while a stage runs on it: its payload, in place, and its circumstances.
 ///
 /// It dereferences to the payload. The stage's answer is made by one of its methods:
 /// [`next`](Self::next), [`done`](Self::done), [`fail`](Self::fail), [`drop`](Self::drop).
+///
+/// It is two pointers, of which the worker writes one for each request: a store to its own memory
+/// waits in the same queue as the stores that fetch a slot from another CPU.
 pub struct Request<'r, M: StateMachine> {
-    pub(crate) value: &'r mut M::Data,
-    pub(crate) cold: &'r mut Cold<M::Error>,
-    pub(crate) context: &'r Context<M>,
-    /// Where the worker is (see `Progress::place`), the stage in its low 16 bits.
-    pub(crate) place: &'r AtomicU64,
-    pub(crate) group: u32,
-    pub(crate) position: u64,
+    /// Claimed by the worker, which owns the payload and the cold entry. Nobody else refers to them.
+    slot: &'r Slot<M::Data>,
+    scope: &'r Scope<'r, M>,
+    /// It stands for an exclusive reference to the payload, and may be shared and sent where that may.
+    _payload: PhantomData<&'r mut M::Data>,
+}
+
+impl<'r, M: StateMachine> Request<'r, M> {
+    /// The request in this slot.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread has claimed the slot, as one of the batch that `scope` describes, and does
+    /// not complete it while the request or the lifetime `'r` lasts. No other request stands for it.
+    #[inline(always)]
+    pub(crate) unsafe fn new(slot: &'r Slot<M::Data>, scope: &'r Scope<'r, M>) -> Self {
+        Self { slot, scope, _payload: PhantomData }
+    }
+
+    /// Goes on to another slot.
+    ///
+    /// # Safety
+    ///
+    /// As for [`new`](Self::new).
+    #[inline(always)]
+    pub(crate) unsafe fn go_to(&mut self, slot: &'r Slot<M::Data>) {
+        self.slot = slot;
+    }
+
+    /// The number of stages.
+    pub(crate) fn stages(&self) -> usize {
+        self.scope.context.table.len()
+    }
+
+    /// The position of its batch's first request.
+    #[inline(always)]
+    pub(crate) fn first(&self) -> u64 {
+        self.scope.first
+    }
+
+    /// What is rarely touched of it.
+    #[inline]
+    pub(crate) fn cold(&self) -> &Cold<M::Error> {
+        let window = self.scope.window;
+        // SAFETY: by the contract of `new` the slot is owned, and `&self` excludes `cold_mut`.
+        unsafe { window.cold(window.index_of(self.slot), |cold| &*cold) }
+    }
+
+    /// As [`cold`](Self::cold), to be written.
+    #[inline]
+    pub(crate) fn cold_mut(&mut self) -> &mut Cold<M::Error> {
+        let window = self.scope.window;
+        // SAFETY: as in `cold`; the exclusive borrow makes it the only reference.
+        unsafe { window.cold(window.index_of(self.slot), |cold| &mut *cold) }
+    }
 }
 
 impl<M: StateMachine> Request<'_, M> {
@@ -53,7 +118,7 @@ impl<M: StateMachine> Request<'_, M> {
     /// The answer: the request has failed.
     #[inline]
     pub fn fail(&mut self, error: M::Error) -> Step {
-        self.cold.failure = Failure::Error(error);
+        self.cold_mut().failure = Failure::Error(error);
         Step::FAIL
     }
 
@@ -66,30 +131,30 @@ impl<M: StateMachine> Request<'_, M> {
     /// The stage that runs.
     #[inline(always)]
     pub fn stage(&self) -> StageId<M> {
-        StageId::new(self.place.load(Ordering::Relaxed) as u16)
+        StageId::new(self.scope.stage.load(Ordering::Relaxed) as u16)
     }
 
     /// The name of the stage that runs.
     pub fn stage_name(&self) -> &str {
-        self.context.table.name(self.stage().index())
+        self.scope.context.table.name(self.stage().index())
     }
 
     /// Index of the request's group.
     #[inline(always)]
     pub fn group(&self) -> usize {
-        self.group as usize
+        self.scope.group as usize
     }
 
     /// The request's position in its group, as `submit` returned it.
     #[inline(always)]
     pub fn position(&self) -> u64 {
-        self.position
+        self.slot.position(self.scope.first)
     }
 
     /// When the request expires, if it has a deadline.
     pub fn deadline(&self) -> Option<Instant> {
-        let deadline_ns = self.cold.deadline_ns;
-        (deadline_ns != NEVER_NS).then(|| self.context.epoch + Duration::from_nanos(deadline_ns))
+        let deadline_ns = self.cold().deadline_ns;
+        (deadline_ns != NEVER_NS).then(|| self.scope.context.epoch + Duration::from_nanos(deadline_ns))
     }
 }
 
@@ -98,14 +163,17 @@ impl<M: StateMachine> Deref for Request<'_, M> {
 
     #[inline(always)]
     fn deref(&self) -> &M::Data {
-        self.value
+        // SAFETY: by the contract of `new` the slot is owned; an exclusive reference would need
+        // `&mut self`.
+        unsafe { self.slot.value(|value| &*value) }
     }
 }
 
 impl<M: StateMachine> DerefMut for Request<'_, M> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut M::Data {
-        self.value
+        // SAFETY: as in `deref`; the exclusive borrow makes it the only reference.
+        unsafe { self.slot.value(|value| &mut *value) }
     }
 }
 
@@ -115,10 +183,10 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
-            .field("group", &self.group)
-            .field("position", &self.position)
+            .field("group", &self.group())
+            .field("position", &self.position())
             .field("stage", &self.stage_name())
-            .field("value", &*self.value)
+            .field("value", &**self)
             .finish()
     }
 }

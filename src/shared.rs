@@ -9,6 +9,7 @@ pub use worker::{Help, Progress, WorkerShared};
 
 use crate::bell::Attention;
 use crate::error::OpenError;
+use crate::limits::TRACE_LEN;
 use crate::panics;
 use crate::request::Context;
 use crate::slab::Slab;
@@ -28,6 +29,10 @@ pub struct Rules<M: StateMachine> {
     pub dag: bool,
     /// Stages that one request may run through.
     pub visits_max: u32,
+    /// For requests that need no more than their stages run one after the other: after how many of
+    /// them the checked loop takes over, which keeps a trace of the last ones. One pass through the
+    /// table may come on top. `None` if every request is to be checked.
+    pub plain_visits: Option<u32>,
     /// Requests that a worker claims at once, at most.
     pub batch_max: usize,
     /// A request's times are taken if its position has none of these bits.
@@ -35,9 +40,10 @@ pub struct Rules<M: StateMachine> {
 }
 
 impl<M: StateMachine> Rules<M> {
-    /// Whether a request needs more than its stages run one after the other.
-    pub fn is_checked(&self) -> bool {
-        self.dag || !self.hooks.is_empty()
+    /// Of a machine with so many stages, see [`plain_visits`](Self::plain_visits).
+    pub fn plain_visits_of(visits_max: u32, is_checked: bool, stages: usize) -> Option<u32> {
+        let more = u32::try_from(TRACE_LEN + stages).ok()?;
+        if is_checked { None } else { visits_max.checked_sub(more) }
     }
 }
 
@@ -188,7 +194,7 @@ impl<M: StateMachine> Shared<M> {
                     let failure = window.cold(finished.place.slot(), |cold| {
                         std::mem::take(&mut (*cold).failure)
                     });
-                    window.consume(order, cursor, finished);
+                    window.consume(order, cursor, finished.entry());
                     window.publish_received(cursor);
                     Some(failure)
                 })

@@ -155,6 +155,12 @@ impl Step {
         Self(stage.0 as u32)
     }
 
+    /// The index of the next stage, or a number above all of them.
+    #[inline(always)]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+
     #[inline(always)]
     pub(crate) const fn kind(self) -> StepKind {
         match self {
@@ -168,7 +174,9 @@ impl Step {
 
 /// The table as the workers use it: frozen, with the function pointers in one array.
 pub(crate) struct Table<M: StateMachine> {
-    pub(crate) runs: Box<[StageFn<M>]>,
+    /// One entry more than there are stages: [`beyond_the_table`], so that the stage behind the last
+    /// one can be called without a look at how many there are.
+    runs: Box<[StageFn<M>]>,
     pub(crate) names: Box<[Box<str>]>,
     pub(crate) next: Box<[Option<Box<[u16]>>]>,
 }
@@ -177,7 +185,7 @@ impl<M: StateMachine> Table<M> {
     pub(crate) fn from_const() -> Self {
         let stages = M::STAGES.0;
         Self {
-            runs: stages.iter().map(|stage| stage.run).collect(),
+            runs: with_sentinel(stages.iter().map(|stage| stage.run)),
             names: stages.iter().map(|stage| stage.name.into()).collect(),
             next: stages.iter().map(|stage| stage.next.map(indices)).collect(),
         }
@@ -185,15 +193,67 @@ impl<M: StateMachine> Table<M> {
 
     pub(crate) fn from_runtime(stages: Vec<RuntimeStage<M>>) -> Self {
         Self {
-            runs: stages.iter().map(|stage| stage.run).collect(),
+            runs: with_sentinel(stages.iter().map(|stage| stage.run)),
             next: stages.iter().map(|stage| stage.next.as_deref().map(indices)).collect(),
             names: stages.into_iter().map(|stage| stage.name.into_boxed_str()).collect(),
         }
     }
 
+    /// The number of stages.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The methods.
+    #[inline(always)]
+    pub(crate) fn runs(&self) -> Runs<'_, M> {
+        Runs(&self.runs)
+    }
+
     pub(crate) fn name(&self, stage: usize) -> &str {
         self.names.get(stage).map_or("?", |name| name)
     }
+}
+
+/// The methods of a table's stages.
+pub(crate) struct Runs<'a, M: StateMachine>(&'a [StageFn<M>]);
+
+impl<M: StateMachine> Clone for Runs<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M: StateMachine> Copy for Runs<'_, M> {}
+
+impl<M: StateMachine> Runs<'_, M> {
+    /// The method of a stage, or for the number of stages one that panics.
+    ///
+    /// # Safety
+    ///
+    /// `stage` is not greater than the number of stages.
+    #[inline(always)]
+    pub(crate) unsafe fn at(self, stage: usize) -> StageFn<M> {
+        debug_assert!(stage < self.0.len());
+        // SAFETY: there is one entry more than there are stages.
+        unsafe { *self.0.get_unchecked(stage) }
+    }
+}
+
+fn with_sentinel<M: StateMachine>(runs: impl Iterator<Item = StageFn<M>>) -> Box<[StageFn<M>]> {
+    runs.chain([beyond_the_table as StageFn<M>]).collect()
+}
+
+/// In place of a stage: the one before it has answered with the index behind the last.
+fn beyond_the_table<M: StateMachine>(_: &mut M, request: &mut Request<'_, M>) -> Step {
+    no_such_stage(request.stage().index(), request.stages())
+}
+
+/// Ends a request whose stage has answered with an index that is not in the table.
+#[cold]
+pub(crate) fn no_such_stage(stage: usize, stages: usize) -> ! {
+    panic!("a stage answered with stage id {stage}; the table has {stages} stages")
 }
 
 fn indices<M>(ids: &[StageId<M>]) -> Box<[u16]> {

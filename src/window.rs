@@ -5,11 +5,11 @@
 mod lane;
 mod place;
 
-pub use place::{Finished, Order, Place};
+pub use place::{Claimed, Entry, Finished, Order, Place};
 
 use crate::cold::Cold;
 use crate::pace::Pace;
-use crate::ring::claim::{ClaimCursor, Claimed};
+use crate::ring::claim::ClaimCursor;
 use crate::ring::completion::CompletionRing;
 use crate::ring::posting::PostingRing;
 use crate::slab::{OutOfMemory, Slab};
@@ -31,6 +31,9 @@ pub struct ReceiveCursor {
     /// A request that this end has claimed itself, since the workers are gone.
     orphan: Option<Place>,
 }
+
+/// A batch of at least this many requests is worth a look at the one behind it.
+const AHEAD_MIN: usize = 8;
 
 /// In place of a lane: the receive end claimed the request itself.
 const ORPHAN: u16 = u16::MAX;
@@ -145,14 +148,22 @@ impl<T, E> Window<T, E> {
 
     /// The slot with this index. Indices come from [`slot_of`](Self::slot_of) and from the rings.
     #[inline(always)]
-    fn slot(&self, index: usize) -> &Slot<T> {
+    pub fn slot(&self, index: usize) -> &Slot<T> {
         // SAFETY: an index is a position masked by the window's size, or was stored in the posting or
         // completion ring by code that had it from there.
         unsafe { self.slots.at(index) }
     }
 
+    /// The index of a slot of this window.
     #[inline(always)]
-    fn place(&self, order: Order, position: u64) -> Place {
+    pub fn index_of(&self, slot: &Slot<T>) -> usize {
+        let bytes = std::ptr::from_ref(slot).addr() - self.slots.as_ptr().addr();
+        bytes / size_of::<Slot<T>>()
+    }
+
+    /// The place for a position.
+    #[inline(always)]
+    pub fn place(&self, order: Order, position: u64) -> Place {
         Place { slot: self.slot_of(order, position) as u32, position }
     }
 
@@ -225,6 +236,19 @@ impl<T, E> Window<T, E> {
         Some(self.place(order, position))
     }
 
+    /// How many positions in a row a sole producer can submit from `position` on, as far as `wanted` goes.
+    /// Its copy of the cursor is looked at again when the copy says that there are fewer.
+    #[inline(always)]
+    pub fn vacancies(&self, position: u64, wanted: u64, received: &mut u64) -> u64 {
+        let size = self.slots.len() as u64;
+        let vacant = |received: u64| size - position.wrapping_sub(received);
+        if vacant(*received) < wanted {
+            *received = self.received.load(Ordering::Acquire);
+        }
+        let in_a_row = size - (position & (size - 1));
+        vacant(*received).min(wanted).min(in_a_row)
+    }
+
     /// Whether `position` must wait for slots that are not received. (A position that another
     /// producer has long taken may lie before `received`; it is not full, and cannot be taken.)
     #[inline(always)]
@@ -277,8 +301,19 @@ impl<T, E> Window<T, E> {
     /// for the first finds all of them.
     #[inline(always)]
     pub fn publish_batch(&self, order: Order, first: u64, len: u64) {
-        for ahead in (0..len).rev() {
-            self.publish(self.place(order, first.wrapping_add(ahead)));
+        match order {
+            Order::Submission => {
+                let mut position = first.wrapping_add(len);
+                for slot in self.stretch(first, len as usize).iter().rev() {
+                    position = position.wrapping_sub(1);
+                    slot.publish(position);
+                }
+            }
+            Order::Completion => {
+                for ahead in (0..len).rev() {
+                    self.publish(self.place(order, first.wrapping_add(ahead)));
+                }
+            }
         }
     }
 
@@ -306,31 +341,87 @@ impl<T, E> Window<T, E> {
         }
     }
 
-    /// Takes up to `limit` requests, and writes down their slots. (Once a position is claimed its
-    /// posting may be overwritten: the receiver posts for as many positions as it has released.)
+    /// Takes up to `limit` requests. In [`Order::Completion`] it writes down their slots: once a
+    /// position is claimed its posting may be overwritten, since the receiver posts for as many
+    /// positions as it has released.
     #[inline(always)]
     pub fn claim(&self, limit: usize, slots: &mut [u32]) -> Option<Claimed> {
         // The order may be that of an earlier opening; the look is right all the same (rule 3 of
-        // `ring::posting`).
+        // `ring::posting`). Who has found a slot ready knows the order of this one.
         match self.order() {
-            Order::Submission => self.claim_in(Order::Submission, limit, slots),
-            Order::Completion => self.claim_in(Order::Completion, limit, slots),
+            Order::Submission => {
+                let mut claimed = self.claim_where(|first| self.ready_from(first, limit))?;
+                if self.order() == Order::Completion {
+                    claimed.order = Order::Completion;
+                    self.write_down(claimed, slots);
+                }
+                Some(claimed)
+            }
+            Order::Completion => {
+                let claimed = self.claim_where(|first| {
+                    let is_ready = |(position, slot): (u64, &mut u32)| {
+                        *slot = self.slot_of(Order::Completion, position) as u32;
+                        self.slot(*slot as usize).is_ready(position)
+                    };
+                    let positions = (0..).map(|ahead| first.wrapping_add(ahead));
+                    let looks = positions.zip(&mut slots[..limit]).map(is_ready);
+                    looks.take_while(|ready| *ready).count()
+                })?;
+                Some(Claimed { order: self.order(), ..claimed })
+            }
         }
     }
 
     #[inline(always)]
-    fn claim_in(&self, order: Order, limit: usize, slots: &mut [u32]) -> Option<Claimed> {
-        let is_ready = |ahead: usize, position| {
-            let slot = self.slot_of(order, position);
-            slots[ahead] = slot as u32;
-            self.slot(slot).is_ready(position)
-        };
+    fn claim_where(&self, ready: impl FnOnce(u64) -> usize) -> Option<Claimed> {
         let cursor = &self.claim.cursor;
-        if self.lanes.len() == 1 {
-            cursor.claim_alone(limit, is_ready)
-        } else {
-            cursor.claim(limit, is_ready)
+        let claimed =
+            if self.lanes.len() == 1 { cursor.claim_alone(ready) } else { cursor.claim(ready) };
+        let (first, len) = claimed?;
+        Some(Claimed { first, len, order: Order::Submission })
+    }
+
+    /// How many slots from `first` on are ready, up to `limit`, in [`Order::Submission`].
+    #[inline(always)]
+    fn ready_from(&self, first: u64, limit: usize) -> usize {
+        let mut ready = 0;
+        for slot in self.stretch(first, limit) {
+            if !slot.is_ready(first.wrapping_add(ready)) {
+                break;
+            }
+            ready += 1;
         }
+        ready as usize
+    }
+
+    /// The slots that stand for the positions from `first` on in [`Order::Submission`], up to `len` and
+    /// not beyond the end of the array: whoever goes through slots in a row goes on at its start the
+    /// next time.
+    #[inline(always)]
+    pub fn stretch(&self, first: u64, len: usize) -> &[Slot<T>] {
+        let start = self.slot_of(Order::Submission, first);
+        let len = len.min(self.slots.len() - start);
+        // SAFETY: the start is a position masked by the array's length, and the rest of the array is
+        // no shorter than the stretch.
+        unsafe { self.slots.get_unchecked(start..start + len) }
+    }
+
+    /// The claim was made by the order of an earlier opening, and the group has been opened anew.
+    #[cold]
+    fn write_down(&self, claimed: Claimed, slots: &mut [u32]) {
+        for (ahead, slot) in (0..).zip(&mut slots[..claimed.len]) {
+            *slot = self.slot_of(Order::Submission, claimed.first.wrapping_add(ahead)) as u32;
+        }
+    }
+
+    /// The slot of the request that is so far from the first of a claimed batch.
+    pub fn claimed_slot(&self, claimed: Claimed, slots: &[u32], ahead: usize) -> &Slot<T> {
+        self.slot(match claimed.order {
+            order @ Order::Submission => {
+                self.slot_of(order, claimed.first.wrapping_add(ahead as u64))
+            }
+            Order::Completion => slots[ahead] as usize,
+        })
     }
 
     /// How many requests to claim at once, by what was measured of them.
@@ -339,44 +430,93 @@ impl<T, E> Window<T, E> {
         &self.claim.pace
     }
 
-    /// Asks for the lines that [`complete`](Self::complete) will write besides the slots, so that they
-    /// come while the requests run.
+    /// Asks for the lines that running and completing a batch will write, all at once and to be
+    /// written: the look before the claim has brought them to be read.
     #[inline(always)]
-    pub fn prepare_completion(&self, lane_index: usize) {
-        if self.order() == Order::Completion {
-            let pushed = self.lanes[lane_index].pushed();
-            self.completions(lane_index).prefetch_push(pushed);
+    pub fn prepare(&self, lane_index: usize, claimed: Claimed, slots: &[u32]) {
+        match claimed.order {
+            Order::Submission => {
+                let slots = self.stretch(claimed.first, claimed.len);
+                slots.iter().for_each(|slot| sync::prefetch_for_write(slot));
+            }
+            Order::Completion => {
+                for slot in &slots[..claimed.len] {
+                    sync::prefetch_for_write(self.slot(*slot as usize));
+                }
+                self.completions(lane_index).prefetch_push(self.lanes[lane_index].pushed());
+            }
         }
     }
 
-    /// Hands a claimed batch to the receiver, each request with the phase that it ended in. For the
-    /// worker that owns the lane.
+    /// How many slots ahead of each slot of a batch the one stands that the next batch has in its place;
+    /// 0 if the next batch is not ready by now, or does not follow in the array, or other workers may
+    /// take it.
     #[inline(always)]
-    pub fn complete(&self, lane_index: usize, claimed: Claimed, slots: &[u32], phases: &[Phase]) {
-        let lane = &self.lanes[lane_index];
-        let others = phases.iter().filter(|phase| **phase != Phase::Done).count();
-        lane.count(Phase::Done, (phases.len() - others) as u64);
-        if others > 0 {
-            lane.count_others(phases);
+    pub fn next_batch(&self, claimed: Claimed) -> usize {
+        let (first, len) = (self.slot_of(Order::Submission, claimed.first), claimed.len);
+        if len < AHEAD_MIN || self.lanes.len() > 1 || first + 2 * len > self.slots.len() {
+            return 0;
         }
-        // Last to first: the receiver, which waits for the first, finds all of them.
-        let finished = slots.iter().zip(phases).enumerate().rev();
-        match self.order() {
+        let last = claimed.first.wrapping_add(2 * len as u64 - 1);
+        if self.slot(first + 2 * len - 1).is_ready(last) { len } else { 0 }
+    }
+
+    /// Hands a claimed batch to the receiver, each request with the phase that it ended in, or all of
+    /// them as done. For the worker that owns the lane.
+    #[inline(always)]
+    pub fn complete(
+        &self,
+        lane_index: usize,
+        claimed: Claimed,
+        slots: &[u32],
+        phases: Option<&[Phase]>,
+    ) {
+        match phases {
+            None => {
+                self.lanes[lane_index].count(Phase::Done, claimed.len as u64);
+                self.hand_back(lane_index, claimed, slots, |_| Phase::Done);
+            }
+            Some(phases) => self.complete_mixed(lane_index, claimed, slots, phases),
+        }
+    }
+
+    fn complete_mixed(
+        &self,
+        lane_index: usize,
+        claimed: Claimed,
+        slots: &[u32],
+        phases: &[Phase],
+    ) {
+        phases.iter().for_each(|phase| self.lanes[lane_index].count(*phase, 1));
+        self.hand_back(lane_index, claimed, slots, |ahead| phases[ahead]);
+    }
+
+    /// Last to first: the receiver, which waits for the first, finds all of them.
+    #[inline(always)]
+    fn hand_back(
+        &self,
+        lane_index: usize,
+        claimed: Claimed,
+        slots: &[u32],
+        phase: impl Fn(usize) -> Phase,
+    ) {
+        let mut behind = claimed.len;
+        let mut finish = |slot: &Slot<T>| {
+            behind -= 1;
+            slot.finish(claimed.first.wrapping_add(behind as u64), phase(behind));
+        };
+        match claimed.order {
             Order::Submission => {
-                for (ahead, (slot, phase)) in finished {
-                    let position = claimed.first.wrapping_add(ahead as u64);
-                    self.slot(*slot as usize).finish(position, *phase);
-                }
+                self.stretch(claimed.first, claimed.len).iter().rev().for_each(finish);
             }
             Order::Completion => {
-                let ring = self.completions(lane_index);
-                let pushed = lane.pushed();
-                for (ahead, (slot, phase)) in finished {
-                    let position = claimed.first.wrapping_add(ahead as u64);
-                    self.slot(*slot as usize).finish(position, *phase);
-                    ring.push(pushed.wrapping_add(ahead as u64), *slot as usize);
+                let (lane, ring) = (&self.lanes[lane_index], self.completions(lane_index));
+                let pushed = lane.pushed().wrapping_add(claimed.len as u64);
+                for (entry, slot) in (1..).zip(slots[..claimed.len].iter().rev()) {
+                    finish(self.slot(*slot as usize));
+                    ring.push(pushed.wrapping_sub(entry), *slot as usize);
                 }
-                lane.set_pushed(pushed.wrapping_add(claimed.len as u64));
+                lane.set_pushed(pushed);
             }
         }
     }
@@ -434,13 +574,41 @@ impl<T, E> Window<T, E> {
         }
     }
 
+    /// Looks at up to `max` finished slots one right after the other, so that their lines come together:
+    /// those that [`next_finished`](Self::next_finished) will name. Returns how many there are; there
+    /// may be more in other workers' rings.
+    #[inline(always)]
+    pub fn look_ahead(&self, order: Order, cursor: &mut ReceiveCursor, max: usize) -> usize {
+        match order {
+            Order::Submission => {
+                let mut finished = 0;
+                for slot in self.stretch(cursor.head, max) {
+                    if slot.finished_at(cursor.head.wrapping_add(finished)).is_none() {
+                        break;
+                    }
+                    finished += 1;
+                }
+                finished as usize
+            }
+            Order::Completion => {
+                if self.next_finished(order, cursor).is_none() {
+                    return 0;
+                }
+                let (ring, read) = (self.completions(cursor.lane), cursor.read[cursor.lane]);
+                let slots = (0..max as u64).map_while(|ahead| ring.peek(read.wrapping_add(ahead)));
+                slots.map(|slot| sync::prefetch_for_read(self.slot(slot))).count()
+            }
+        }
+    }
+
     /// The next request that no worker will run any more, as cancelled. For a receiver whose workers
     /// are gone, when nothing finished is left. It stays the next one until it is released.
     pub fn next_orphan(&self, cursor: &mut ReceiveCursor) -> Option<Finished> {
         if cursor.orphan.is_none() {
             let mut slots = [0];
             let claimed = self.claim(1, &mut slots)?;
-            cursor.orphan = Some(Place { slot: slots[0], position: claimed.first });
+            let slot = self.index_of(self.claimed_slot(claimed, &slots, 0)) as u32;
+            cursor.orphan = Some(Place { slot, position: claimed.first });
         }
         let place = cursor.orphan?;
         Some(Finished { place, phase: Phase::Cancelled, lane: ORPHAN })
@@ -455,17 +623,17 @@ impl<T, E> Window<T, E> {
     /// Goes on to the next finished slot. This one is given back by the next
     /// [`publish_received`](Self::publish_received).
     #[inline(always)]
-    pub fn consume(&self, order: Order, cursor: &mut ReceiveCursor, finished: Finished) {
-        if finished.lane == ORPHAN {
+    pub fn consume(&self, order: Order, cursor: &mut ReceiveCursor, entry: Entry) {
+        if entry.lane == ORPHAN {
             cursor.orphan = None;
             self.orphaned.store(self.orphaned.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
         if order == Order::Completion {
-            if let Some(read) = cursor.read.get_mut(usize::from(finished.lane)) {
+            if let Some(read) = cursor.read.get_mut(usize::from(entry.lane)) {
                 *read = read.wrapping_add(1);
             }
             let next = cursor.head.wrapping_add(self.slots.len() as u64);
-            self.posting.post(next, finished.place.slot());
+            self.posting.post(next, entry.slot());
         }
         cursor.head = cursor.head.wrapping_add(1);
     }

@@ -11,7 +11,7 @@ use crate::stage::StateMachine;
 use crate::stats::GroupStats;
 use crate::sync;
 use crate::wait::{Pause, ROUNDS_PER_CLOCK, Spinner};
-use crate::window::{Finished, Order};
+use crate::window::{Entry, Finished, Order};
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -95,25 +95,41 @@ impl<M: StateMachine> Receiver<M> {
     /// many. Does not wait. The slots are given back in batches of up to 32.
     #[inline]
     pub fn drain(&mut self, max: usize, mut each: impl FnMut(&mut Output<'_, M>)) -> usize {
-        let mut drain = Drain { receiver: self, drained: 0 };
-        while drain.drained < max {
-            let Some(finished) = drain.receiver.next() else {
+        // Apart, so that the order is looked at once.
+        match self.served {
+            Order::Submission => self.drain_in(Order::Submission, max, &mut each),
+            Order::Completion => self.drain_in(Order::Completion, max, &mut each),
+        }
+    }
+
+    #[inline(always)]
+    fn drain_in(
+        &mut self,
+        order: Order,
+        max: usize,
+        each: &mut impl FnMut(&mut Output<'_, M>),
+    ) -> usize {
+        let mut drained = 0;
+        while drained < max {
+            let seen = self.look_ahead(order, DRAIN_BATCH.min(max - drained));
+            if seen == 0 {
                 // Perhaps there is one that no worker will end.
-                let Ok(finished) = drain.receiver.next_or_why() else { break };
-                each(&mut Output::new(drain.receiver, finished));
-                drain.drained += 1;
+                let Ok(finished) = self.next_or_why() else { break };
+                each(&mut Output::new(self, finished));
+                drained += 1;
                 continue;
-            };
-            let mut output = Output::new(drain.receiver, finished);
-            output.is_drained = true;
-            each(&mut output);
-            drop(output);
-            drain.drained += 1;
-            if drain.drained.is_multiple_of(DRAIN_BATCH) {
-                drain.receiver.publish();
+            }
+            let drain = Drain { receiver: self };
+            for _ in 0..seen {
+                let Some(finished) = drain.receiver.next_in(order) else { break };
+                let mut output = Output::new(drain.receiver, finished);
+                output.is_drained = true;
+                each(&mut output);
+                drop(output);
+                drained += 1;
             }
         }
-        drain.drained
+        drained
     }
 
     /// Cancels the group: what has not begun to run ends as cancelled, and is received as such;
@@ -145,9 +161,23 @@ impl<M: StateMachine> Receiver<M> {
 
     #[inline(always)]
     fn next(&self) -> Option<Finished> {
+        self.next_in(self.served)
+    }
+
+    /// The next result of a group that is read in this order.
+    #[inline(always)]
+    fn next_in(&self, order: Order) -> Option<Finished> {
         let window = &self.group.window;
         // SAFETY: this is the receive end, and `receive` is not called inside itself.
-        unsafe { window.receive(|cursor| window.next_finished(self.served, cursor)) }
+        unsafe { window.receive(|cursor| window.next_finished(order, cursor)) }
+    }
+
+    /// Asks for the lines of up to `max` results that have finished. Returns how many it has seen.
+    #[inline(always)]
+    fn look_ahead(&self, order: Order, max: usize) -> usize {
+        let window = &self.group.window;
+        // SAFETY: as in `next_in`.
+        unsafe { window.receive(|cursor| window.look_ahead(order, cursor, max)) }
     }
 
     /// The next result after all, or why there is none.
@@ -205,43 +235,45 @@ impl<M: StateMachine> Receiver<M> {
         }
     }
 
-    /// Goes on to the next result; what is left of this one's failure is to be dropped.
+    /// Goes on to the next result, and gives back the slot of this one unless a drain does.
     #[inline(always)]
-    fn consume(&mut self, finished: Finished) -> Option<Failure<M::Error>> {
-        let failure = match finished.phase {
-            Phase::Failed | Phase::Panicked | Phase::Cyclic => self.take_failure(finished),
-            _ => None,
-        };
+    fn release(&mut self, entry: Entry, is_drained: bool) {
         let (window, served) = (&self.group.window, self.served);
         // SAFETY: this is the receive end, and `receive` is not called inside itself.
-        unsafe { window.receive(|cursor| window.consume(served, cursor, finished)) };
-        failure
+        unsafe { window.receive(|cursor| window.consume(served, cursor, entry)) };
+        if !is_drained {
+            self.publish();
+        }
+    }
+
+    /// As [`release`](Self::release), for a result that has left something in its cold entry.
+    #[cold]
+    fn release_failed(&mut self, entry: Entry, is_drained: bool) {
+        let failure = self.take_failure(entry);
+        self.release(entry, is_drained);
+        // Only now: a `Drop` that panics finds the slot released.
+        drop(failure);
     }
 
     /// Gives back the slots that have been consumed.
     #[inline(always)]
     fn publish(&self) {
         let window = &self.group.window;
-        // SAFETY: as in `consume`.
+        // SAFETY: as in `release`.
         unsafe { window.receive(|cursor| window.publish_received(cursor)) };
         self.group.front.submit_event.notify();
     }
 
-    #[cold]
-    fn take_failure(&self, finished: Finished) -> Option<Failure<M::Error>> {
+    fn take_failure(&self, entry: Entry) -> Failure<M::Error> {
+        let window = &self.group.window;
         // SAFETY: a finished slot belongs to the receive end until it is released.
-        Some(unsafe {
-            self.group
-                .window
-                .cold(finished.place.slot(), |cold| std::mem::take(&mut (*cold).failure))
-        })
+        unsafe { window.cold(entry.slot(), |cold| std::mem::take(&mut (*cold).failure)) }
     }
 }
 
 /// Gives back what a drain has consumed, even if the closure or a `Drop` panics.
 struct Drain<'a, M: StateMachine> {
     receiver: &'a mut Receiver<M>,
-    drained: usize,
 }
 
 impl<M: StateMachine> Drop for Drain<'_, M> {
@@ -334,8 +366,8 @@ impl<'a, M: StateMachine> Output<'a, M> {
         if self.finished.phase != Phase::Failed {
             return Err(self);
         }
-        match self.receiver.take_failure(self.finished) {
-            Some(Failure::Error(error)) => {
+        match self.receiver.take_failure(self.finished.entry()) {
+            Failure::Error(error) => {
                 // Nothing is left to take when the slot is released.
                 self.finished.phase = Phase::Done;
                 Ok(error)
@@ -366,12 +398,12 @@ impl<M: StateMachine> DerefMut for Output<'_, M> {
 impl<M: StateMachine> Drop for Output<'_, M> {
     #[inline(always)]
     fn drop(&mut self) {
-        let failure = self.receiver.consume(self.finished);
-        if !self.is_drained {
-            self.receiver.publish();
+        match self.finished.phase {
+            Phase::Failed | Phase::Panicked | Phase::Cyclic => {
+                self.receiver.release_failed(self.finished.entry(), self.is_drained);
+            }
+            _ => self.receiver.release(self.finished.entry(), self.is_drained),
         }
-        // Only now: a `Drop` that panics finds the slot released.
-        drop(failure);
     }
 }
 

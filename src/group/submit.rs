@@ -9,7 +9,7 @@ use crate::stage::StateMachine;
 use crate::sync;
 use crate::wait::{Pause, ROUNDS_PER_CLOCK, Spinner};
 use crate::window::{Order, Place};
-use fill::{BATCH, Batch, Filling};
+use fill::{Batch, Filling};
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -79,6 +79,7 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     pub fn try_submit(&mut self, value: M::Data) -> Result<u64, TrySubmitError<M::Data>> {
         match self.reserve() {
             Ok(place) => {
+                self.note(place, self.deadline_ns);
                 let old = self.put(place, value);
                 self.publish(place);
                 // Only now: a `Drop` that panics finds the request submitted.
@@ -276,8 +277,7 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     /// Moves a value into a reserved slot; returns the one that it held, if that has to be dropped.
     #[inline(always)]
     fn put(&self, place: Place, value: M::Data) -> Option<M::Data> {
-        self.note(place, self.deadline_ns);
-        // SAFETY: `reserve` or `vacant` found the slot free for this position, which nobody else
+        // SAFETY: `reserve` or `vacancies` found the slot free for this position, which nobody else
         // takes: this is the only producer, or it won the position.
         unsafe {
             self.group.window.value(place.slot(), |slot| {
@@ -316,6 +316,13 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     fn publish_void(&mut self, place: Place) {
         self.note(place, VOID_NS);
         self.publish(place);
+    }
+
+    /// Whether one of `more` requests from `first` on has something to be written down.
+    #[inline(always)]
+    fn has_notes(&self, first: u64, more: u64) -> bool {
+        let next_sampled = first.wrapping_neg() & self.group.shared().rules.sample_mask;
+        next_sampled < more || self.deadline_ns != NEVER_NS
     }
 
     /// Writes down what is rarely needed of a request that is about to be published.
@@ -383,12 +390,9 @@ impl<M: StateMachine> Submitter<M> {
     pub fn submit_batch(&mut self, values: &mut impl Iterator<Item = M::Data>) -> usize {
         let mut submitted = 0;
         loop {
-            let mut batch = Batch { end: self, filled: 0 };
-            batch.fill(values);
-            let filled = batch.filled;
-            drop(batch);
+            let (filled, more) = Batch::announce(self).fill(values);
             submitted += filled as usize;
-            if filled < BATCH {
+            if !more {
                 return submitted;
             }
         }

@@ -108,21 +108,31 @@ impl<M: StateMachine> Pipeline<M> {
             groups_open: shared.groups.iter().filter(|group| group.is_open()).count(),
             queue: shared.times.queue.snapshot(),
             run: shared.times.run.snapshot(),
-            stages: (0..shared.stage_times.len()).map(|stage| self.stage_stats(stage)).collect(),
+            stages: self.stage_stats(),
             workers: (0..shared.workers.len()).map(|worker| self.worker_stats(worker)).collect(),
             stalls: shared.stalls.load(Ordering::Relaxed),
         }
     }
 
-    fn stage_stats(&self, stage: usize) -> StageStats {
-        let progress = || self.shared.workers.iter().map(|worker| &*worker.progress);
-        let is_here = |place: Option<(usize, usize)>| place.is_some_and(|(at, _)| at == stage);
-        StageStats {
-            name: self.shared.context.table.name(stage).to_owned(),
-            entered: progress().map(|p| p.entered[stage].load(Ordering::Relaxed)).sum(),
-            running: progress().filter(|p| is_here(p.stage_and_group())).count(),
-            run: self.shared.stage_times[stage].snapshot(),
+    fn stage_stats(&self) -> Vec<StageStats> {
+        let shared = &self.shared;
+        let mut entered = vec![0; shared.stage_times.len()];
+        let mut running = vec![0; shared.stage_times.len()];
+        for progress in shared.workers.iter().map(|worker| &*worker.progress) {
+            entered.iter_mut().zip(progress.flow.entered()).for_each(|(sum, more)| *sum += more);
+            let place = progress.stage_and_group();
+            if let Some(running) = place.and_then(|(stage, _)| running.get_mut(stage)) {
+                *running += 1;
+            }
         }
+        let counts = entered.into_iter().zip(running).enumerate();
+        let stats = counts.map(|(stage, (entered, running))| StageStats {
+            name: shared.context.table.name(stage).to_owned(),
+            entered,
+            running,
+            run: shared.stage_times[stage].snapshot(),
+        });
+        stats.collect()
     }
 
     fn worker_stats(&self, worker: usize) -> WorkerStats {

@@ -11,8 +11,7 @@ use crate::limits::{
 use crate::shared::{Group, Shared, WorkerShared};
 use crate::slab::Slab;
 use crate::stage::{StateMachine, Table};
-use crate::stats::AtomicHistogram;
-use crate::sync::AtomicU64;
+use crate::stats::{AtomicHistogram, Flow};
 use crate::topology::{self, PinPlan, PinWish, Topology};
 use crate::window::Window;
 use crate::worker::Worker;
@@ -149,7 +148,7 @@ impl Plan {
         let window = Window::<M::Data, M::Error>::bytes(builder.window, workers);
         let worker = Doorbell::bytes(own_groups)
             .saturating_add(GroupSet::bytes(own_groups))
-            .saturating_add(Slab::<AtomicU64>::bytes(stages))
+            .saturating_add(Flow::bytes(stages))
             .saturating_add(Worker::<M>::bytes(own_groups, stages));
         // A crossbeam `ArrayQueue` keeps a stamp beside each item.
         let queues = builder.groups.saturating_mul(2 * 2 * size_of::<usize>());

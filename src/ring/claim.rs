@@ -31,15 +31,6 @@ pub struct ClaimCursor {
     next: AtomicU64,
 }
 
-/// Positions that a worker has taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claimed {
-    /// The first position.
-    pub first: u64,
-    /// How many, at least one.
-    pub len: usize,
-}
-
 impl ClaimCursor {
     /// A cursor that stands before `position`.
     pub fn new(position: u64) -> Self {
@@ -52,35 +43,32 @@ impl ClaimCursor {
         self.next.load(Ordering::Relaxed)
     }
 
-    /// Takes up to `limit` positions for which `is_ready` holds; it is asked for each with its distance
-    /// from the first. `None` if there is none, or if
-    /// another worker took some of them first.
+    /// Takes positions: as many as `ready` counts from the one that it is given on. The first one and
+    /// how many; `None` if there is none, or if another worker took some of them first.
     #[inline(always)]
-    pub fn claim(&self, limit: usize, is_ready: impl FnMut(usize, u64) -> bool) -> Option<Claimed> {
-        let (claimed, behind) = self.look(limit, is_ready)?;
+    pub fn claim(&self, ready: impl FnOnce(u64) -> usize) -> Option<(u64, usize)> {
+        let (first, len) = self.look(ready)?;
+        let behind = first.wrapping_add(len as u64);
         // Relaxed: rule 3.
         let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
-        self.next.compare_exchange(claimed.first, behind, success, failure).ok()?;
-        Some(claimed)
+        self.next.compare_exchange(first, behind, success, failure).ok()?;
+        Some((first, len))
     }
 
     /// As [`claim`](Self::claim), for a pipeline of one worker: nobody else moves the cursor while
     /// that worker lives, so a plain store does.
     #[inline(always)]
-    pub fn claim_alone(&self, limit: usize, is_ready: impl FnMut(usize, u64) -> bool) -> Option<Claimed> {
-        let (claimed, behind) = self.look(limit, is_ready)?;
-        self.next.store(behind, Ordering::Relaxed);
-        Some(claimed)
+    pub fn claim_alone(&self, ready: impl FnOnce(u64) -> usize) -> Option<(u64, usize)> {
+        let (first, len) = self.look(ready)?;
+        self.next.store(first.wrapping_add(len as u64), Ordering::Relaxed);
+        Some((first, len))
     }
 
-    /// What can be claimed, and the position behind it.
+    /// What can be claimed.
     #[inline(always)]
-    fn look(&self, limit: usize, mut is_ready: impl FnMut(usize, u64) -> bool) -> Option<(Claimed, u64)> {
+    fn look(&self, ready: impl FnOnce(u64) -> usize) -> Option<(u64, usize)> {
         let first = self.position();
-        let mut len = 0;
-        while len < limit && is_ready(len, first.wrapping_add(len as u64)) {
-            len += 1;
-        }
-        (len > 0).then(|| (Claimed { first, len }, first.wrapping_add(len as u64)))
+        let len = ready(first);
+        (len > 0).then_some((first, len))
     }
 }

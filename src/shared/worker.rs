@@ -1,7 +1,8 @@
 //! What others see of a worker.
 
 use crate::bell::{Doorbell, GroupSet};
-use crate::slab::{OutOfMemory, Slab};
+use crate::slab::OutOfMemory;
+use crate::stats::Flow;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::wait::Event;
 use crossbeam_utils::CachePadded;
@@ -39,27 +40,30 @@ impl Help {
 
 /// What a worker is doing. Written by the worker with Relaxed stores, read for the statistics.
 pub struct Progress {
-    /// `group << 16 | stage` while it is inside a stage, else [`Progress::NOWHERE`].
-    pub place: AtomicU64,
+    /// The stage that it is in, while it runs a batch; else [`Progress::NOWHERE`].
+    pub stage: AtomicU32,
+    /// The group whose batch it runs, or has run last.
+    group: AtomicU32,
     /// Requests of the batch that the worker runs, 0 between two batches.
     running: AtomicU32,
     /// How often it has begun to look at its groups, modulo 2^64: what goes on as long as the worker
     /// does.
     steps: AtomicU64,
-    /// Requests that have entered each stage.
-    pub entered: Slab<AtomicU64>,
+    /// How often its requests enter each stage.
+    pub flow: Flow,
 }
 
 impl Progress {
-    pub const NOWHERE: u64 = u64::MAX;
+    pub const NOWHERE: u32 = u32::MAX;
 
     /// A worker with a machine of so many stages that has not begun.
     pub fn try_new(stages: usize) -> Result<Self, OutOfMemory> {
         Ok(Self {
-            place: AtomicU64::new(Self::NOWHERE),
+            stage: AtomicU32::new(Self::NOWHERE),
+            group: AtomicU32::new(0),
             running: AtomicU32::new(0),
             steps: AtomicU64::new(0),
-            entered: Slab::try_new(stages, |_| AtomicU64::new(0))?,
+            flow: Flow::try_new(stages)?,
         })
     }
 
@@ -76,14 +80,16 @@ impl Progress {
 
     /// The worker begins a batch. For the worker itself.
     #[inline(always)]
-    pub fn begin_batch(&self, len: usize) {
+    pub fn begin_batch(&self, group: u32, len: usize) {
+        self.group.store(group, Ordering::Relaxed);
         self.running.store(len as u32, Ordering::Relaxed);
     }
 
     /// The worker has ended its batch. For the worker itself.
     #[inline(always)]
-    pub fn end_batch(&self) {
-        self.place.store(Self::NOWHERE, Ordering::Relaxed);
+    pub fn end_batch(&self, len: usize) {
+        self.flow.begin(len);
+        self.stage.store(Self::NOWHERE, Ordering::Relaxed);
         self.running.store(0, Ordering::Relaxed);
     }
 
@@ -92,10 +98,12 @@ impl Progress {
         self.running.load(Ordering::Relaxed) as usize
     }
 
-    /// The stage and group that the worker is in.
+    /// The stage and group that the worker is in. (Between two batches the two may not belong
+    /// together.)
     pub fn stage_and_group(&self) -> Option<(usize, usize)> {
-        let place = self.place.load(Ordering::Relaxed);
-        (place != Self::NOWHERE).then_some(((place & 0xffff) as usize, (place >> 16) as usize))
+        let stage = self.stage.load(Ordering::Relaxed);
+        let group = self.group.load(Ordering::Relaxed);
+        (stage != Self::NOWHERE).then_some((stage as usize, group as usize))
     }
 }
 

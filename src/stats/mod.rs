@@ -4,8 +4,10 @@
 //! nothing on the hot path is shared for their sake. Times are taken of one request in
 //! [`Builder::sample_every`](crate::Builder::sample_every).
 
+mod flow;
 mod histogram;
 
+pub(crate) use flow::Flow;
 pub(crate) use histogram::AtomicHistogram;
 pub use histogram::Histogram;
 

@@ -27,11 +27,6 @@ impl Lane {
         self.outcomes[phase.outcome_index()].load(Ordering::Relaxed)
     }
 
-    #[cold]
-    pub(super) fn count_others(&self, phases: &[Phase]) {
-        phases.iter().filter(|phase| **phase != Phase::Done).for_each(|phase| self.count(*phase, 1));
-    }
-
     /// Adds to a counter of which the calling thread is the only writer.
     #[inline(always)]
     pub(super) fn count(&self, phase: Phase, more: u64) {

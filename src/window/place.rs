@@ -40,3 +40,37 @@ pub struct Finished {
     pub(super) lane: u16,
 }
 
+
+/// What releasing a finished slot takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub(super) slot: u32,
+    pub(super) lane: u16,
+}
+
+impl Finished {
+    /// What releasing it takes.
+    #[inline(always)]
+    pub fn entry(&self) -> Entry {
+        Entry { slot: self.place.slot, lane: self.lane }
+    }
+}
+
+impl Entry {
+    /// Index of the slot in its window.
+    #[inline(always)]
+    pub fn slot(self) -> usize {
+        self.slot as usize
+    }
+}
+
+/// A batch of requests that a worker has claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The first position.
+    pub first: u64,
+    /// How many, at least one.
+    pub len: usize,
+    /// The order of the group's outputs.
+    pub order: Order,
+}

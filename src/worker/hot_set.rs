@@ -62,13 +62,12 @@ impl HotSet {
     }
 
     /// Where there is one hot group, polls its next slot some times in a loop that does nothing else,
-    /// and so sees a request sooner.
+    /// and so sees a request sooner. Whether it sees one.
     #[inline(always)]
-    pub(super) fn watch_only<M: StateMachine>(&self, shared: &Shared<M>) {
-        if let [only] = self.entries.as_slice() {
-            let window = &shared.group(only.group).window;
-            (0..WATCH_POLLS).any(|_| window.has_ready(0));
-        }
+    pub(super) fn watch_only<M: StateMachine>(&self, shared: &Shared<M>) -> bool {
+        let [only] = self.entries.as_slice() else { return false };
+        let window = &shared.group(only.group).window;
+        (0..WATCH_POLLS).any(|_| window.has_ready(0))
     }
 
     /// Whether one of the groups has a request that can be claimed. A hint.

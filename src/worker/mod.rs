@@ -6,49 +6,45 @@
 //!    lets go of all its groups, so that every later submission rings.
 //! 4. When the pipeline stops it looks at every group once more, and leaves when none has a request.
 
+mod batch;
 mod clock;
 mod hot_set;
-mod run;
+mod checked;
+mod path;
+mod plain;
+mod runner;
 
 use crate::limits::BATCH_MAX;
-use crate::panics;
-use crate::shared::{Help, Shared};
-use crate::slot::Phase;
+use crate::request::Scope;
+use crate::shared::{Group, Help, Shared};
 use crate::stage::StateMachine;
 use crate::sync::{Arc, Ordering};
 use crate::wait::{Pause, Spinner};
 use clock::BatchClock;
 use hot_set::HotSet;
-use run::Path;
+use batch::Batch;
+use runner::Runner;
 
 /// What one worker thread owns.
 pub(crate) struct Worker<M: StateMachine> {
     shared: Arc<Shared<M>>,
     index: usize,
-    /// The machine; none after a panic, until the factory has made another.
-    machine: Option<M>,
-    factory_panic: Option<Box<str>>,
     pub(crate) hot: HotSet,
-    path: Path,
+    runner: Runner<M>,
     clock: BatchClock,
-    /// How each request of the batch ended.
-    phases: [Phase; BATCH_MAX],
-    /// The slot of each request of the batch.
+    /// Where the slots of a batch are written down as it is claimed.
     slots: [u32; BATCH_MAX],
 }
 
 impl<M: StateMachine> Worker<M> {
     pub(crate) fn new(shared: Arc<Shared<M>>, index: usize, machine: M) -> Self {
         let groups = shared.groups.len().div_ceil(shared.homes);
-        let stages = shared.context.table.runs.len();
+        let stages = shared.context.table.len();
         Self {
             index,
-            machine: Some(machine),
-            factory_panic: None,
             hot: HotSet::with_capacity(index, groups),
-            path: Path::with_capacity(stages),
+            runner: Runner::new(machine, stages),
             clock: BatchClock::default(),
-            phases: [Phase::Done; BATCH_MAX],
             slots: [0; BATCH_MAX],
             shared,
         }
@@ -56,7 +52,7 @@ impl<M: StateMachine> Worker<M> {
 
     /// Bytes that a worker with so many groups and stages allocates.
     pub(crate) fn bytes(groups: usize, stages: usize) -> usize {
-        HotSet::bytes(groups).saturating_add(Path::bytes(stages))
+        HotSet::bytes(groups).saturating_add(Runner::<M>::bytes(stages))
     }
 
     /// The worker's life.
@@ -71,8 +67,10 @@ impl<M: StateMachine> Worker<M> {
                 spinner.reset();
                 continue;
             }
-            self.hot.watch_only(&self.shared);
             self.clock.pause();
+            if self.hot.watch_only(&self.shared) {
+                continue;
+            }
             self.ask_for_help(Help::NONE);
             self.hot.demote_idle(&self.shared);
             if self.shared.stop.load(Ordering::Relaxed) && !self.serve_all() {
@@ -84,11 +82,7 @@ impl<M: StateMachine> Worker<M> {
             }
         }
         self.shared.worker_left();
-        if let Some(machine) = &mut self.machine {
-            panics::contain(|| machine.close());
-        }
-        let machine = self.machine.take();
-        panics::contain(|| drop(machine));
+        self.runner.close();
     }
 
     /// Gives each hot group one batch. Whether there was any.
@@ -117,9 +111,8 @@ impl<M: StateMachine> Worker<M> {
     fn help(&mut self) -> bool {
         let (own, homes) = (self.index, self.shared.homes);
         // Each helper begins at another worker.
-        (1..=homes).map(|ahead| (own + ahead) % homes).any(|other| {
-            other != own
-                && self.shared.workers[other].wants_help.load(Ordering::Relaxed) != Help::NONE
+        (own + 1..homes).chain(0..own.min(homes)).any(|other| {
+            self.shared.workers[other].wants_help.load(Ordering::Relaxed) != Help::NONE
                 && self.help_one(other)
         })
     }
@@ -140,53 +133,57 @@ impl<M: StateMachine> Worker<M> {
     /// Claims, runs and hands back one batch of a group. Whether there was one.
     #[inline(always)]
     pub(crate) fn serve(&mut self, index: u32, at_home: bool) -> bool {
-        let window = &self.shared.group(index).window;
-        let batch = window.pace().batch();
-        let Some(claimed) = window.claim(batch, &mut self.slots) else {
+        let shared = &*self.shared;
+        let group = shared.group(index);
+        let (window, context) = (&group.window, &shared.context);
+        let bound = window.pace().batch();
+        let Some(claimed) = window.claim(bound, &mut self.slots) else {
             return false;
         };
-        if at_home && self.shared.workers.len() > 1 {
-            let more = claimed.len == batch && window.has_ready(batch);
-            let (long, shared) = (window.pace().is_long(), &self.shared);
-            match (long, more) {
-                (false, false) => self.ask_for_help(Help::NONE),
-                (false, true) => self.ask_for_help(Help::BACKLOG),
-                (true, _) => {
-                    let waiting = self.hot.has_ready(shared);
-                    self.publish_help(Help::LONG);
-                    self.shared.wake_helper(if waiting { Help::LONG } else { Help::NONE });
-                }
-            }
+        let full = claimed.len == bound;
+        if at_home && shared.workers.len() > 1 {
+            self.report_load(group, full && window.has_ready(bound));
         }
-        self.shared.group(index).window.prepare_completion(self.index);
-        let context = &self.shared.context;
-        let full = claimed.len == batch;
+        if claimed.len > 1 && shared.workers.len() > 1 {
+            window.prepare(self.index, claimed, &self.slots);
+        }
         let timing = self.clock.begin(claimed.len, full, || context.now_ns());
-        self.run_batch(index, claimed);
-        let group = self.shared.group(index);
-        group.window.complete(
-            self.index,
-            claimed,
-            &self.slots[..claimed.len],
-            &self.phases[..claimed.len],
-        );
+        let (progress, slots) = (&*shared.workers[self.index].progress, &self.slots);
+        let (stage, first) = (&progress.stage, claimed.first);
+        let scope = Scope { window, context, stage, group: index, first };
+        let batch = Batch { shared, group, progress, claimed, slots, scope };
+        let phases = self.runner.run(&batch);
+        window.complete(self.index, claimed, &self.slots, phases);
         group.front.receive_event.notify();
-        let context = &self.shared.context;
         if let Some(elapsed_ns) = self.clock.end(timing, || context.now_ns()) {
-            group.window.pace().measured(claimed.len, elapsed_ns, self.shared.rules.batch_max);
+            window.pace().measured(claimed.len, elapsed_ns, shared.rules.batch_max);
         }
         true
     }
 
+    /// Tells the others, before a batch of one of its own groups, whether they should help.
+    #[inline(always)]
+    fn report_load(&self, group: &Group<M::Data, M::Error>, more: bool) {
+        match (group.window.pace().is_long(), more) {
+            (false, false) => self.ask_for_help(Help::NONE),
+            (false, true) => self.ask_for_help(Help::BACKLOG),
+            (true, _) => {
+                let waiting = self.hot.has_ready(&self.shared);
+                self.publish_help(Help::LONG);
+                self.shared.wake_helper(if waiting { Help::LONG } else { Help::NONE });
+            }
+        }
+    }
+
     /// Tells the others whether they may help, and wakes one if so.
     #[inline(always)]
-    fn ask_for_help(&mut self, wanted: u32) {
+    fn ask_for_help(&self, wanted: u32) {
         self.publish_help(wanted);
         self.shared.wake_helper(wanted);
     }
 
     #[inline(always)]
-    fn publish_help(&mut self, wanted: u32) {
+    fn publish_help(&self, wanted: u32) {
         let told = &self.shared.workers[self.index].wants_help;
         if told.load(Ordering::Relaxed) != wanted {
             told.store(wanted, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use super::{SubmitEnd, Submitter};
 use crate::stage::StateMachine;
-use crate::window::Place;
+use crate::window::{Order, Place};
 
 /// Requests of a batch that are published together.
 pub(super) const BATCH: u64 = 64;
@@ -11,23 +11,44 @@ pub(super) const BATCH: u64 = 64;
 /// worker, which waits for the first, finds all of them ready and does not take the lines away while
 /// they are written.
 pub(super) struct Batch<'a, M: StateMachine> {
-    pub(super) end: &'a mut Submitter<M>,
-    pub(super) filled: u64,
+    end: &'a mut Submitter<M>,
+    /// Positions that other threads have been told of.
+    announced: u64,
+    /// Those of them that are filled.
+    filled: u64,
 }
 
-impl<M: StateMachine> Batch<'_, M> {
-    /// Fills slots from the iterator, as far as both go and at most [`BATCH`].
+impl<'a, M: StateMachine> Batch<'a, M> {
+    /// Announces as many positions as there is room for, [`BATCH`] at most.
     #[inline(always)]
-    pub(super) fn fill(&mut self, values: &mut impl Iterator<Item = M::Data>) {
-        while self.filled < BATCH {
-            let position = self.end.tail.wrapping_add(self.filled);
-            let end = &mut *self.end;
-            let vacant = end.group.window.vacant(end.order, position, &mut end.received);
-            let Some(place) = vacant else { break };
-            if end.announce(self.filled + 1).is_err() {
-                break;
-            }
+    pub(super) fn announce(end: &'a mut Submitter<M>) -> Self {
+        let vacant = end.group.window.vacancies(end.tail, BATCH, &mut end.received);
+        let announced = if vacant > 0 && end.announce(vacant).is_ok() { vacant } else { 0 };
+        Self { end, announced, filled: 0 }
+    }
+
+    /// Fills the announced slots from the iterator, as far as it goes, and publishes them. Returns how
+    /// many, and whether there may be room for more.
+    #[inline(always)]
+    pub(super) fn fill(mut self, values: &mut impl Iterator<Item = M::Data>) -> (u64, bool) {
+        // Apart, so that the order is looked at once.
+        match self.end.order {
+            Order::Submission => self.fill_in(Order::Submission, values),
+            Order::Completion => self.fill_in(Order::Completion, values),
+        }
+        (self.filled, self.filled > 0 && self.filled == self.announced)
+    }
+
+    #[inline(always)]
+    fn fill_in(&mut self, order: Order, values: &mut impl Iterator<Item = M::Data>) {
+        let (first, announced) = (self.end.tail, self.announced);
+        let has_notes = self.end.has_notes(first, announced);
+        while self.filled < announced {
             let Some(value) = values.next() else { break };
+            let place = self.end.group.window.place(order, first.wrapping_add(self.filled));
+            if has_notes {
+                self.end.note(place, self.end.deadline_ns);
+            }
             let old = self.end.put(place, value);
             self.filled += 1;
             drop(old);
@@ -41,7 +62,7 @@ impl<M: StateMachine> Drop for Batch<'_, M> {
         let end = &mut *self.end;
         let first = end.tail;
         end.tail = first.wrapping_add(self.filled);
-        if self.filled < BATCH {
+        if self.filled < self.announced {
             end.take_back(0);
         }
         if self.filled > 0 {

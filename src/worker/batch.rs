@@ -1,0 +1,110 @@
+//! A claimed batch while it runs: each request in place, by the hot loop as far as that goes.
+
+use super::path::Path;
+use super::plain::Ran;
+use super::runner::Ends;
+use crate::request::{Request, Scope};
+use crate::shared::{Group, Progress, Shared};
+use crate::slot::Slot;
+use crate::stage::StateMachine;
+use crate::window::{Claimed, Order};
+
+/// A claimed batch, and all that running it needs but the worker's machine.
+pub(super) struct Batch<'a, M: StateMachine> {
+    pub(super) shared: &'a Shared<M>,
+    pub(super) group: &'a Group<M::Data, M::Error>,
+    pub(super) progress: &'a Progress,
+    pub(super) claimed: Claimed,
+    /// The slots, where the order says that they are needed.
+    pub(super) slots: &'a [u32],
+    /// What its requests are told of it.
+    pub(super) scope: Scope<'a, M>,
+}
+
+impl<M: StateMachine> Batch<'_, M> {
+    /// The slot of the request that is so far from the first one.
+    pub(super) fn slot(&self, ahead: usize) -> &Slot<M::Data> {
+        self.group.window.claimed_slot(self.claimed, self.slots, ahead)
+    }
+
+    /// Runs the requests from the one at `from` on, each to its end; `request` stands for that one.
+    #[inline(always)]
+    pub(super) fn run<'r>(
+        &'r self,
+        from: usize,
+        machine: &mut M,
+        path: &mut Path,
+        ends: &mut Ends,
+        request: &mut Request<'r, M>,
+    ) {
+        let (claimed, window) = (self.claimed, &self.group.window);
+        let position = claimed.first.wrapping_add(from as u64);
+        let mut entries = Entries { machine, path, ends, request, position };
+        match claimed.order {
+            Order::Submission => {
+                let slots = window.stretch(position, claimed.len - from);
+                entries.run(self, slots, |slot| slot, window.next_batch(claimed));
+            }
+            Order::Completion => {
+                let slots = &self.slots[from..claimed.len];
+                entries.run(self, slots, |slot| window.slot(*slot as usize), 0);
+            }
+        }
+    }
+
+    /// How many requests from `position` on come before one whose times are taken.
+    #[inline(always)]
+    fn next_sampled(&self, position: u64) -> usize {
+        (position.wrapping_neg() & self.shared.rules.sample_mask) as usize
+    }
+}
+
+/// What running a row of requests changes.
+struct Entries<'e, 'r, M: StateMachine> {
+    machine: &'e mut M,
+    path: &'e mut Path,
+    ends: &'e mut Ends,
+    request: &'e mut Request<'r, M>,
+    /// Of the next one.
+    position: u64,
+}
+
+impl<'r, M: StateMachine> Entries<'_, 'r, M> {
+    /// Runs the requests in these slots of the batch; `slot_of` finds the slot of an entry, and `ahead` is
+    /// that of [`Window::next_batch`](crate::window::Window::next_batch).
+    #[inline(always)]
+    fn run<E>(
+        &mut self,
+        batch: &'r Batch<'_, M>,
+        mut entries: &'r [E],
+        slot_of: impl Fn(&'r E) -> &'r Slot<M::Data>,
+        ahead: usize,
+    ) {
+        let is_plain = batch.shared.rules.plain_visits.is_some();
+        while !entries.is_empty() {
+            let special = if is_plain { batch.next_sampled(self.position) } else { 0 };
+            let plain = &entries[..special.min(entries.len())];
+            // SAFETY: slots of the claimed batch; `request` goes from one to the next.
+            let (done, ran) = unsafe {
+                batch.run_plain(self.machine, self.request, (plain, &slot_of), ahead)
+            };
+            let Some((next, rest)) = entries[done..].split_first() else { return };
+            let visits = match ran {
+                Ran::Ended(_) => 0,
+                Ran::Unfinished(visits) => visits,
+                Ran::Done => {
+                    // SAFETY: as above.
+                    unsafe { self.request.go_to(slot_of(next)) };
+                    0
+                }
+            };
+            let phase = match ran {
+                Ran::Ended(phase) => phase,
+                _ => batch.run_checked(self.machine, self.path, self.request, visits),
+            };
+            self.ends.set(self.request, phase);
+            self.position = self.position.wrapping_add(done as u64 + 1);
+            entries = rest;
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The hot loop: requests through their stages one after the other.
+
+use super::batch::Batch;
+use crate::cold::{Cold, Failure};
+use crate::request::Request;
+use crate::shared::Control;
+use crate::slot::{Phase, Slot};
+use crate::stage::{Runs, StateMachine, Step, StepKind, no_such_stage};
+use crate::sync::{self, AtomicU32, Ordering};
+
+/// How the hot loop left a request.
+pub(super) enum Ran {
+    Done,
+    /// Ended otherwise.
+    Ended(Phase),
+    /// After so many stages, to be run on by the checked loop.
+    Unfinished(u32),
+}
+
+impl<M: StateMachine> Batch<'_, M> {
+    /// The hot loop: the requests in these slots one after the other, up to one that is not done.
+    /// How many are, and what is with the one behind them.
+    ///
+    /// A function of its own, so that what it needs at each call of a stage stays in registers.
+    ///
+    /// # Safety
+    ///
+    /// `request` may go to each of the slots (see [`Request::go_to`]).
+    #[inline(never)]
+    pub(super) unsafe fn run_plain<'r, E>(
+        &self,
+        machine: &mut M,
+        request: &mut Request<'r, M>,
+        (entries, slot_of): (&'r [E], impl Fn(&'r E) -> &'r Slot<M::Data>),
+        ahead: usize,
+    ) -> (usize, Ran) {
+        let table = &self.shared.context.table;
+        let (runs, stage, last) = (table.runs(), &self.progress.stage, table.len() - 1);
+        let control = &self.group.front.control;
+        let mut rest = entries.iter();
+        // How many are done is known from what is left: a count would be one store more for each.
+        let done = |rest: &std::slice::Iter<'_, E>| entries.len() - rest.len() - 1;
+        while let Some(entry) = rest.next() {
+            let slot = slot_of(entry);
+            // The next batch's slots come while this one runs.
+            sync::prefetch_for_write(std::ptr::from_ref(slot).wrapping_add(ahead));
+            // SAFETY: by this function's contract.
+            unsafe { request.go_to(slot) };
+            if control.load(Ordering::Relaxed) & Control::CHECK != 0 {
+                return (done(&rest), Ran::Unfinished(0));
+            }
+            // SAFETY: the first stage is in the table.
+            let (ended_at, step) = unsafe { run_straight(runs, stage, machine, request, 0) };
+            if step == Step::DONE && ended_at == last {
+                continue;
+            }
+            match self.run_on(machine, request, ended_at, step) {
+                Ran::Done => {}
+                ran => return (done(&rest), ran),
+            }
+        }
+        (entries.len(), Ran::Done)
+    }
+
+    /// The rest of a request's way, when it has left the straight one by a step from `stage`. A way
+    /// that has led elsewhere after more stages than the rules say is left to the checked loop.
+    fn run_on(
+        &self,
+        machine: &mut M,
+        request: &mut Request<'_, M>,
+        mut stage: usize,
+        mut step: Step,
+    ) -> Ran {
+        let (runs, visits_max) = (self.shared.context.table.runs(), self.shared.rules.plain_visits);
+        let (mut straight_from, mut visits) = (0, 0);
+        loop {
+            visits += (stage + 1 - straight_from) as u32;
+            match self.follow(stage, step, request) {
+                Err(Phase::Done) => return Ran::Done,
+                Err(phase) => return Ran::Ended(phase),
+                Ok(next) if visits_max.is_none_or(|max| visits > max) => {
+                    self.enter(next);
+                    return Ran::Unfinished(visits);
+                }
+                Ok(next) => {
+                    straight_from = next;
+                    // SAFETY: `follow` answers with a stage of the table.
+                    (stage, step) = unsafe {
+                        run_straight(runs, &self.progress.stage, machine, request, next)
+                    };
+                }
+            }
+        }
+    }
+
+    /// Says where the worker is, to others and to the request.
+    #[inline(always)]
+    pub(super) fn enter(&self, stage: usize) {
+        self.progress.stage.store(stage as u32, Ordering::Relaxed);
+    }
+
+    /// The stage that a step goes to, or the phase in which it ends the request. Takes note of ways
+    /// other than the straight one.
+    #[inline(always)]
+    pub(super) fn follow(
+        &self,
+        stage: usize,
+        step: Step,
+        request: &mut Request<'_, M>,
+    ) -> Result<usize, Phase> {
+        let stages = self.shared.context.table.len();
+        let phase = match step.kind() {
+            StepKind::Next(next) => {
+                let next = usize::from(next);
+                if next >= stages {
+                    no_such_stage(next, stages);
+                }
+                if next != stage + 1 {
+                    self.progress.flow.leave(stage);
+                    self.progress.flow.reach(next);
+                }
+                return Ok(next);
+            }
+            StepKind::Done => Phase::Done,
+            StepKind::Fail => failed(request.cold_mut()),
+            StepKind::Drop => Phase::Dropped,
+        };
+        self.progress.flow.leave(stage);
+        Err(phase)
+    }
+}
+
+/// A stage answered that the request has failed. The answer may have been kept from another request.
+#[cold]
+fn failed<E>(cold: &mut Cold<E>) -> Phase {
+    if matches!(cold.failure, Failure::Error(_)) {
+        return Phase::Failed;
+    }
+    cold.failure =
+        Failure::Panic("a stage answered `fail` without an error for this request".into());
+    Phase::Panicked
+}
+
+/// Runs from one stage of the table to the next, up to a step that leads elsewhere. The last stage that
+/// ran, and its step.
+///
+/// # Safety
+///
+/// `stage` is a stage of the table that `runs` belongs to.
+#[inline(always)]
+unsafe fn run_straight<M: StateMachine>(
+    runs: Runs<M>,
+    current: &AtomicU32,
+    machine: &mut M,
+    request: &mut Request<'_, M>,
+    mut stage: usize,
+) -> (usize, Step) {
+    loop {
+        current.store(stage as u32, Ordering::Relaxed);
+        // SAFETY: it begins with a stage of the table, and goes on to at most the one behind the last,
+        // where the sentinel does not return.
+        let run = unsafe { runs.at(stage) };
+        let step = run(machine, request);
+        if step.index() != stage + 1 {
+            return (stage, step);
+        }
+        stage += 1;
+    }
+}

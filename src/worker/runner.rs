@@ -1,0 +1,180 @@
+//! What runs a worker's batches: its machine, and what keeps a panic from going further.
+
+use super::batch::Batch;
+use super::path::Path;
+use crate::cold::{Failure, NEVER_NS};
+use crate::limits::BATCH_MAX;
+use crate::panics;
+use crate::request::Request;
+use crate::slot::Phase;
+use crate::stage::StateMachine;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What one worker runs requests with.
+pub(super) struct Runner<M: StateMachine> {
+    /// None after a panic, until the factory has made another.
+    machine: Option<M>,
+    factory_panic: Option<Box<str>>,
+    path: Path,
+    ends: Ends,
+}
+
+impl<M: StateMachine> Runner<M> {
+    pub(super) fn new(machine: M, stages: usize) -> Self {
+        Self {
+            machine: Some(machine),
+            factory_panic: None,
+            path: Path::with_capacity(stages),
+            ends: Ends::default(),
+        }
+    }
+
+    /// Bytes that a runner for so many stages allocates.
+    pub(super) fn bytes(stages: usize) -> usize {
+        Path::bytes(stages)
+    }
+
+    /// Runs a claimed batch. The phases that its requests ended in; `None` if all of them are done.
+    #[inline(always)]
+    pub(super) fn run(&mut self, batch: &Batch<'_, M>) -> Option<&[Phase]> {
+        let len = batch.claimed.len;
+        batch.progress.begin_batch(batch.scope.group, len);
+        self.ends.begin();
+        let mut at = 0;
+        while at < len {
+            if self.machine.is_none() && !self.renew_machine(batch) {
+                self.give_up(batch, at);
+                break;
+            }
+            match self.run_from(batch, at) {
+                Ok(()) => break,
+                Err((panicked, message)) => {
+                    self.end_panicked(batch, panicked, message);
+                    at = panicked + 1;
+                }
+            }
+        }
+        batch.progress.end_batch(len);
+        self.ends.phases(len)
+    }
+
+    /// Runs the requests of a batch from the one at `from` on. If one of them panics: which, and its
+    /// message.
+    #[inline(always)]
+    fn run_from(&mut self, batch: &Batch<'_, M>, from: usize) -> Result<(), (usize, Box<str>)> {
+        // SAFETY: the slots were claimed by this worker, and are completed after this function; the
+        // request stands for one after the other.
+        let mut request = unsafe { Request::new(batch.slot(from), &batch.scope) };
+        let machine = self.machine.as_mut().expect("renewed above");
+        let (path, ends) = (&mut self.path, &mut self.ends);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            batch.run(from, machine, path, ends, &mut request);
+        }));
+        result.map_err(|payload| {
+            let at = request.position().wrapping_sub(batch.claimed.first) as usize;
+            // What the panic left of the machine is not to be trusted.
+            let broken = self.machine.take();
+            panics::contain(|| drop(broken));
+            (at, panics::message(payload))
+        })
+    }
+
+    /// Makes a fresh machine in place of one that panicked. If the factory panics too it is asked
+    /// again for the next batch.
+    #[cold]
+    fn renew_machine(&mut self, batch: &Batch<'_, M>) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| (batch.shared.factory)())) {
+            Ok(machine) => self.machine = Some(machine),
+            Err(payload) => self.factory_panic = Some(panics::message(payload)),
+        }
+        self.machine.is_some()
+    }
+
+    /// Ends the rest of a batch for which there is no machine.
+    #[cold]
+    fn give_up(&mut self, batch: &Batch<'_, M>, from: usize) {
+        let cause = self.factory_panic.take().unwrap_or_default();
+        for at in from..batch.claimed.len {
+            batch.progress.flow.turn_back(0);
+            let message = format!("the machine's factory panicked: {cause}");
+            self.panicked(batch, at, message.into_boxed_str());
+        }
+    }
+
+    /// Ends the request that was inside a stage when it panicked.
+    #[cold]
+    fn end_panicked(&mut self, batch: &Batch<'_, M>, at: usize, message: Box<str>) {
+        if let Some((stage, _)) = batch.progress.stage_and_group() {
+            batch.progress.flow.leave(stage);
+        }
+        self.panicked(batch, at, message);
+    }
+
+    /// Ends one request as panicked.
+    fn panicked(&mut self, batch: &Batch<'_, M>, at: usize, message: Box<str>) {
+        let window = &batch.group.window;
+        let slot = batch.slot(at);
+        // SAFETY: the slot was claimed by this worker and is not yet completed; the panic has ended
+        // the request that borrowed the entry.
+        let before = unsafe {
+            window.cold(window.index_of(slot), |cold| {
+                (*cold).deadline_ns = NEVER_NS;
+                std::mem::replace(&mut (*cold).failure, Failure::Panic(message))
+            })
+        };
+        // A stage may have failed the request before it panicked.
+        panics::contain(|| drop(before));
+        self.ends.set_at(at, Phase::Panicked);
+    }
+
+    /// The worker ends, and its machine with it.
+    pub(super) fn close(&mut self) {
+        if let Some(machine) = &mut self.machine {
+            panics::contain(|| machine.close());
+        }
+        let machine = self.machine.take();
+        panics::contain(|| drop(machine));
+    }
+}
+
+/// How the requests of a batch ended. Most are done, so only the others are written down.
+#[derive(Debug)]
+pub(super) struct Ends {
+    phases: [Phase; BATCH_MAX],
+    /// Whether there are others than done ones among `phases`.
+    mixed: bool,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self { phases: [Phase::Done; BATCH_MAX], mixed: false }
+    }
+}
+
+impl Ends {
+    /// A new batch: all of them are done, unless something else is said.
+    #[inline(always)]
+    fn begin(&mut self) {
+        if self.mixed {
+            self.mixed = false;
+            self.phases.fill(Phase::Done);
+        }
+    }
+
+    /// A request of the batch has ended so.
+    #[cold]
+    pub(super) fn set<M: StateMachine>(&mut self, request: &Request<'_, M>, phase: Phase) {
+        self.set_at(request.position().wrapping_sub(request.first()) as usize, phase);
+    }
+
+    fn set_at(&mut self, at: usize, phase: Phase) {
+        self.mixed |= phase != Phase::Done;
+        self.phases[at] = phase;
+    }
+
+    /// The phases; `None` if all of them are done.
+    #[inline(always)]
+    fn phases(&self, len: usize) -> Option<&[Phase]> {
+        self.mixed.then(|| &self.phases[..len])
+    }
+}
