@@ -50,7 +50,8 @@ pub fn shared<M: StateMachine<Data: Default>>(
         rules: Rules {
             hooks: Box::new([]),
             dag: false,
-            visits_max: 16,
+            visits_max: 64,
+            plain_visits: Rules::<M>::plain_visits_of(64, false, M::STAGES.0.len()),
             batch_max: 1,
             // Only position 0 is sampled: what the clock says would not be the same each time.
             sample_mask: u64::MAX,
@@ -95,7 +96,7 @@ pub fn open<M: StateMachine>(
 /// A worker's life, until it is told to stop.
 pub fn work<M: StateMachine>(shared: Arc<Shared<M>>, index: usize) {
     let machine = (shared.factory)();
-    Worker::new(shared, index, machine).run();
+    Worker::new(&shared, index, machine).run();
 }
 
 /// A worker's hot set.

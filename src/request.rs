@@ -154,7 +154,8 @@ impl<M: StateMachine> Request<'_, M> {
     /// When the request expires, if it has a deadline.
     pub fn deadline(&self) -> Option<Instant> {
         let deadline_ns = self.cold().deadline_ns;
-        (deadline_ns != NEVER_NS).then(|| self.scope.context.epoch + Duration::from_nanos(deadline_ns))
+        (deadline_ns != NEVER_NS)
+            .then(|| self.scope.context.epoch + Duration::from_nanos(deadline_ns))
     }
 }
 

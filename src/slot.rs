@@ -11,7 +11,7 @@
 //!
 //! 1. Exactly one party owns the payload at any time: the worker that claimed position `p` from
 //!    `Ready(p)` on; the receiver from a finished phase on; the submitter from the moment that the
-//!    window's `received` cursor (`window.rs`) says that the slot's last position has been received.
+//!    window's `received` cursor (`window/`) says that the slot's last position has been received.
 //! 2. The first two steps are a Release store of the turn by the owner, and the next owner's Acquire
 //!    load of that very value; the last is a Release store and an Acquire load of the cursor. The
 //!    receiver does not write to the slot: a store there would cost it the line, which it has only

@@ -248,3 +248,62 @@ fn memory_that_cannot_be_had_is_an_error() {
     let thread = std::thread::Builder::new().stack_size(64 << 20).spawn(build).unwrap();
     thread.join().unwrap();
 }
+
+/// Builds with every budget of address space from nothing to more than enough: each build succeeds or
+/// says what is missing. In a process of its own, which an abort would end.
+#[test]
+#[cfg(target_os = "linux")]
+fn too_little_memory_is_an_error_at_every_size() {
+    let own = std::env::current_exe().unwrap();
+    let child = std::process::Command::new(own)
+        .args([
+            "--exact",
+            "builds_with_every_budget",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success(),
+        "{}: {said}\n{}",
+        child.status,
+        String::from_utf8_lossy(&child.stderr)
+    );
+    assert!(said.contains("refused "), "{said}");
+}
+
+/// The address space that the process has now, in bytes.
+#[cfg(target_os = "linux")]
+fn address_space() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
+}
+
+#[test]
+#[ignore = "run by too_little_memory_is_an_error_at_every_size"]
+#[cfg(target_os = "linux")]
+fn builds_with_every_budget() {
+    let set_limit = |bytes| {
+        let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+        // SAFETY: the struct outlives the call.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+    };
+    let builder = || lab().groups(500).window(8).workers(2).reserve(0);
+    let enough = builder().memory() as u64 + (4 << 20);
+    let (mut refused, mut built) = (0, 0);
+    for budget in (0..enough).step_by(1 << 17) {
+        set_limit(address_space() + budget);
+        let result = builder().build();
+        set_limit(libc::RLIM_INFINITY);
+        match result {
+            Ok(_) => built += 1,
+            Err(BuildError::OutOfMemory { .. } | BuildError::Spawn { .. }) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    println!("refused {refused}, built {built}");
+    assert!(refused > 0 && built > 0);
+}

@@ -1,4 +1,4 @@
-//! `src/window.rs`: the three protocols together, in both orders: every request that is submitted is
+//! `src/window/`: the three protocols together, in both orders: every request that is submitted is
 //! run once and received once, in the slot that it was submitted in.
 //!
 //! Proven: for a window of one slot or two, one worker and one receiver with one producer or two,
@@ -75,6 +75,8 @@ fn two_laps_as_finished() {
     });
 }
 
+const BATCHES: [&str; 8] = ["1 0 0", "1 1 0", "1 1 1", "1 2 0", "1 2 1", "1 2 2", "2 1 1", "2 3 1"];
+
 const NEXT_LAP: [&str; 7] =
     ["[2, 0, 0]", "[2, 1, 0]", "[2, 1, 1]", "[2, 2, 0]", "[2, 2, 1]", "[3, 1, 1]", "[3, 2, 1]"];
 
@@ -93,13 +95,10 @@ fn a_batch_goes_through_as_one() {
     for order in [Submission, Completion] {
         let expected = ["0 0", "2 0", "2 2"];
         explore("window::a_batch_goes_through_as_one", THREE, &expected, move || {
-            let window = window(2, 1, u64::MAX, order);
+            let window = window(2, 1, 2, order);
             let submitter = spawn({
                 let window = window.clone();
-                move || {
-                    let mut producer = Producer::new(&window);
-                    producer.submit_batch(2);
-                }
+                move || assert_eq!(Producer::new(&window).submit_batch(2), 2)
             });
             let worker = spawn({
                 let window = window.clone();
@@ -111,6 +110,40 @@ fn a_batch_goes_through_as_one() {
             });
             join(submitter);
             format!("{} {}", join(worker), join(receiver))
+        });
+    }
+}
+
+/// Batches that end where the array of slots does, one of them in slots that the receiver gives back
+/// meanwhile.
+#[test]
+fn batches_go_round() {
+    for order in [Submission, Completion] {
+        explore("window::batches_go_round", TWO, &BATCHES, move || {
+            let window = window(2, 1, u64::MAX, order);
+            let submitter = spawn({
+                let window = window.clone();
+                move || {
+                    let mut producer = Producer::new(&window);
+                    assert_eq!(producer.submit_batch(2), 1, "up to the end");
+                    step();
+                    producer.submit_batch(2)
+                }
+            });
+            let worker = spawn({
+                let window = window.clone();
+                move || {
+                    let first = work(&window, 0, 2).len();
+                    step();
+                    first + work(&window, 0, 2).len()
+                }
+            });
+            let receiver = spawn({
+                let window = window.clone();
+                move || looks(2, || receive(&window).is_some())
+            });
+            let submitted = join(submitter);
+            format!("{submitted} {} {}", join(worker), join(receiver))
         });
     }
 }

@@ -137,27 +137,38 @@ impl Plan {
     /// The sum of the allocations that `start` makes, by the same sizes.
     pub(super) fn memory<M: StateMachine>(builder: &Builder<M>) -> usize {
         let workers = builder.workers_or_default();
-        // Asked before the values are checked, too.
-        let is_checked = (1..=WORKERS_MAX).contains(&workers);
-        let homes = if is_checked { pins(builder).awake_max } else { 1 };
-        let stages = match &builder.stages {
-            Some(stages) => stages.len(),
-            None => M::STAGES.0.len(),
-        };
-        let own_groups = builder.groups.div_ceil(homes);
+        let stages = Self::stages(builder);
+        let own_groups = Self::own_groups(builder);
         let window = Window::<M::Data, M::Error>::bytes(builder.window, workers);
         let worker = Doorbell::bytes(own_groups)
             .saturating_add(GroupSet::bytes(own_groups))
-            .saturating_add(Flow::bytes(stages))
-            .saturating_add(Worker::<M>::bytes(own_groups, stages));
-        // A crossbeam `ArrayQueue` keeps a stamp beside each item.
-        let queues = builder.groups.saturating_mul(2 * 2 * size_of::<usize>());
-        size_of::<Shared<M>>()
-            .saturating_add(Slab::<Group<M::Data, M::Error>>::bytes(builder.groups))
+            .saturating_add(Flow::bytes(stages));
+        Slab::<Group<M::Data, M::Error>>::bytes(builder.groups)
             .saturating_add(builder.groups.saturating_mul(window))
             .saturating_add(Slab::<CachePadded<WorkerShared>>::bytes(workers))
             .saturating_add(workers.saturating_mul(worker))
             .saturating_add(Slab::<AtomicHistogram>::bytes(stages))
+            .saturating_add(Self::unchecked(builder))
+    }
+
+    /// The part of it that is allocated by collections which end the process if they get no memory.
+    pub(super) fn unchecked<M: StateMachine>(builder: &Builder<M>) -> usize {
+        let worker = Worker::<M>::bytes(Self::own_groups(builder), Self::stages(builder));
+        // A crossbeam `ArrayQueue` keeps a stamp beside each item.
+        let queues = builder.groups.saturating_mul(2 * 2 * size_of::<usize>());
+        size_of::<Shared<M>>()
+            .saturating_add(builder.workers_or_default().saturating_mul(worker))
             .saturating_add(queues)
+    }
+
+    fn stages<M: StateMachine>(builder: &Builder<M>) -> usize {
+        builder.stages.as_ref().map_or(M::STAGES.0.len(), Vec::len)
+    }
+
+    /// Groups of one worker, at most.
+    fn own_groups<M: StateMachine>(builder: &Builder<M>) -> usize {
+        // Asked before the values are checked, too.
+        let is_checked = (1..=WORKERS_MAX).contains(&builder.workers_or_default());
+        builder.groups.div_ceil(if is_checked { pins(builder).awake_max } else { 1 })
     }
 }

@@ -90,10 +90,7 @@ fn allocate<M: StateMachine>(
 ) -> Result<Parts<M>, OutOfMemory> {
     let stages = builder.stages.as_ref().map_or(M::STAGES.0.len(), Vec::len);
     let own_groups = builder.groups.div_ceil(pins.awake_max);
-    let mut windows = Vec::new();
-    windows.try_reserve_exact(builder.groups).map_err(|_| OutOfMemory {
-        bytes: builder.groups * size_of::<Window<M::Data, M::Error>>(),
-    })?;
+    let mut windows = try_with_capacity(builder.groups)?;
     for _ in 0..builder.groups {
         let (size, first) = (builder.window, builder.first_position);
         windows.push(Window::try_new(size, workers, first, &mut *builder.payload)?);
@@ -102,7 +99,7 @@ fn allocate<M: StateMachine>(
     let groups = Slab::try_new(builder.groups, |_| {
         Group::new(windows.next().expect("one window for each group"))
     })?;
-    let mut shareds = Vec::new();
+    let mut shareds = try_with_capacity(workers)?;
     for _ in 0..workers {
         shareds.push(WorkerShared {
             bell: Doorbell::try_new(own_groups)?,
@@ -114,6 +111,9 @@ fn allocate<M: StateMachine>(
         });
     }
     let mut shareds = shareds.into_iter();
+    // What follows is allocated by collections that end the process if they get no memory. So it is
+    // asked for here, when all else has been had, and given back.
+    drop(try_with_capacity::<u8>(Plan::unchecked(builder))?);
     Ok(Parts {
         groups,
         workers: Slab::try_new(workers, |_| {
@@ -123,6 +123,14 @@ fn allocate<M: StateMachine>(
         wait,
         homes: pins.awake_max,
     })
+}
+
+/// An empty vector with room for so many elements.
+fn try_with_capacity<T>(len: usize) -> Result<Vec<T>, OutOfMemory> {
+    let mut elements = Vec::new();
+    let refused = OutOfMemory { bytes: len.saturating_mul(size_of::<T>()) };
+    elements.try_reserve_exact(len).map_err(|_| refused)?;
+    Ok(elements)
 }
 
 impl<M: StateMachine> Parts<M> {
@@ -217,60 +225,8 @@ fn work<M: StateMachine>(
             return;
         }
     };
-    let worker = Worker::new(shared, index, machine);
+    let worker = Worker::new(&shared, index, machine);
     let _ = sender.send((index, Ok(is_pinned)));
     drop(sender);
     worker.run();
-}
-
-#[cfg(test)]
-mod probe {
-    use super::*;
-    use crate::group::RequestGroup;
-    use crate::window::Order;
-    use crate::{Request, Stage, StageTable, Step, StageId};
-    struct T;
-    type P = [u64; 7];
-    impl T {
-        fn one(&mut self, v: &mut Request<'_, Self>) -> Step { v[1] = v[0].wrapping_mul(3); v.next(StageId::new(1)) }
-        fn two(&mut self, v: &mut Request<'_, Self>) -> Step { v[2] = v[1] ^ v[3]; v.next(StageId::new(2)) }
-        fn three(&mut self, v: &mut Request<'_, Self>) -> Step { v[6] = v[2].wrapping_add(v[0]); v.done() }
-    }
-    impl StateMachine for T {
-        type Data = P; type Error = std::convert::Infallible;
-        const STAGES: StageTable<Self> = StageTable::new(&[
-            Stage { name: "one", run: Self::one, next: Some(&[StageId::new(1)]) },
-            Stage { name: "two", run: Self::two, next: Some(&[StageId::new(2)]) },
-            Stage { name: "three", run: Self::three, next: Some(&[]) }]);
-    }
-    #[inline(never)] fn probe_submit(g: &mut RequestGroup<T>, n: u64) { let mut v = (0..n).map(|i| [i, 1, 2, 3, 4, 5, 6]); g.submit_batch(&mut v); }
-    #[inline(never)] fn probe_work(w: &mut Worker<T>) -> bool { w.serve_hot() }
-    #[inline(never)] fn probe_drain(g: &mut RequestGroup<T>, n: usize) -> u64 { let mut s = 0; g.drain(n, |o| s += o[6]); s }
-    #[inline(never)] fn probe_submit_one(g: &mut RequestGroup<T>, i: u64) { g.try_submit([i, 1, 2, 3, 4, 5, 6]).unwrap(); }
-    #[inline(never)] fn probe_recv_one(g: &mut RequestGroup<T>) -> u64 { g.recv().unwrap()[6] }
-    #[test]
-    fn probe() {
-        sync::enable_asymmetric_barrier();
-        let mut b = crate::Pipeline::builder(|| T).workers(1).window(1024).sample_every(1 << 20).first_position(1).wait(WaitStrategy::BusySpin);
-        let pins = pins(&b);
-        let shared = Arc::new(allocate(&mut b, 1, wait_plan(WaitStrategy::BusySpin, false), &pins).unwrap().with(b));
-        let mut w = Worker::new(Arc::clone(&shared), 0, T);
-        let mut g = RequestGroup::new(&shared, shared.open(Order::Submission).unwrap(), Order::Submission);
-        shared.group(0).window.pace().set_batch(64);
-        let n: u64 = std::env::var("PROBE").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
-        let single = std::env::var("SINGLE").is_ok();
-        probe_submit(&mut g, 1);
-        w.hot.admit_rung(&shared);
-        while !probe_work(&mut w) {}
-        probe_drain(&mut g, 1);
-        let mut ph = [0u128; 3];
-        let t = Instant::now();
-        for i in 0..n {
-            if single { probe_submit_one(&mut g, i); probe_work(&mut w); probe_recv_one(&mut g); }
-            else { shared.group(0).window.pace().set_batch(64); let a = Instant::now(); probe_submit(&mut g, 64); let b = Instant::now(); while !probe_work(&mut w) {} let c = Instant::now(); let k = probe_drain(&mut g, 64); let d = Instant::now(); assert!(k > 0);
-              ph[0] += (b - a).as_nanos(); ph[1] += (c - b).as_nanos(); ph[2] += (d - c).as_nanos(); }
-        }
-        eprintln!("{:?}", ph.map(|p| (p as f64 / n as f64 - 25.0) / 64.0));
-        eprintln!("{:.2} ns", t.elapsed().as_nanos() as f64 / n as f64 / if single {1.0} else {64.0});
-    }
 }

@@ -16,12 +16,31 @@ pub(super) struct Batch<'a, M: StateMachine> {
     pub(super) progress: &'a Progress,
     pub(super) claimed: Claimed,
     /// The slots, where the order says that they are needed.
-    pub(super) slots: &'a [u32],
+    slots: &'a [u32],
     /// What its requests are told of it.
     pub(super) scope: Scope<'a, M>,
 }
 
-impl<M: StateMachine> Batch<'_, M> {
+impl<'a, M: StateMachine> Batch<'a, M> {
+    #[inline(always)]
+    pub(super) fn new(
+        shared: &'a Shared<M>,
+        progress: &'a Progress,
+        index: u32,
+        claimed: Claimed,
+        slots: &'a [u32],
+    ) -> Self {
+        let group = shared.group(index);
+        let scope = Scope {
+            window: &group.window,
+            context: &shared.context,
+            stage: &progress.stage,
+            group: index,
+            first: claimed.first,
+        };
+        Self { shared, group, progress, claimed, slots, scope }
+    }
+
     /// The slot of the request that is so far from the first one.
     pub(super) fn slot(&self, ahead: usize) -> &Slot<M::Data> {
         self.group.window.claimed_slot(self.claimed, self.slots, ahead)
@@ -85,9 +104,8 @@ impl<'r, M: StateMachine> Entries<'_, 'r, M> {
             let special = if is_plain { batch.next_sampled(self.position) } else { 0 };
             let plain = &entries[..special.min(entries.len())];
             // SAFETY: slots of the claimed batch; `request` goes from one to the next.
-            let (done, ran) = unsafe {
-                batch.run_plain(self.machine, self.request, (plain, &slot_of), ahead)
-            };
+            let (done, ran) =
+                unsafe { batch.run_plain(self.machine, self.request, (plain, &slot_of), ahead) };
             let Some((next, rest)) = entries[done..].split_first() else { return };
             let visits = match ran {
                 Ran::Ended(_) => 0,

@@ -63,7 +63,7 @@ impl<M: StateMachine> Batch<'_, M> {
             self.enter(stage);
             for hook in &shared.rules.hooks {
                 if let Err(error) = hook(machine, request) {
-                    flow.leave(stage);
+                    flow.turn_back(stage);
                     request.cold_mut().failure = Failure::Error(error);
                     return Phase::Failed;
                 }

@@ -30,9 +30,17 @@ pub(super) struct BatchClock {
 
 impl BatchClock {
     /// A batch of `len` requests begins, which is `full` if it has reached its bound.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(&mut self, len: usize, full: bool, now_ns: impl FnOnce() -> u64) -> Timing {
         self.untimed += 1;
+        if len < TIMED_LEN_MIN && !full && self.untimed < TIMED_EVERY {
+            self.last_end_ns = None;
+            return Timing::Skip;
+        }
+        self.begin_timed(len, full, now_ns)
+    }
+
+    fn begin_timed(&mut self, len: usize, full: bool, now_ns: impl FnOnce() -> u64) -> Timing {
         let last_end_ns = self.last_end_ns.take();
         // A small bound that a batch reaches is one that may have to grow, or that of long requests:
         // two reads for every other batch.

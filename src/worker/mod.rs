@@ -7,43 +7,44 @@
 //! 4. When the pipeline stops it looks at every group once more, and leaves when none has a request.
 
 mod batch;
+mod checked;
 mod clock;
 mod hot_set;
-mod checked;
 mod path;
 mod plain;
 mod runner;
 
 use crate::limits::BATCH_MAX;
-use crate::request::Scope;
-use crate::shared::{Group, Help, Shared};
+use crate::shared::{Group, Help, Shared, WorkerShared};
 use crate::stage::StateMachine;
-use crate::sync::{Arc, Ordering};
+use crate::sync::Ordering;
 use crate::wait::{Pause, Spinner};
 use clock::BatchClock;
 use hot_set::HotSet;
-use batch::Batch;
 use runner::Runner;
 
 /// What one worker thread owns.
-pub(crate) struct Worker<M: StateMachine> {
-    shared: Arc<Shared<M>>,
+pub(crate) struct Worker<'s, M: StateMachine> {
+    shared: &'s Shared<M>,
+    /// What others see of this worker.
+    own: &'s WorkerShared,
     index: usize,
     pub(crate) hot: HotSet,
-    runner: Runner<M>,
+    runner: Runner<'s, M>,
     clock: BatchClock,
     /// Where the slots of a batch are written down as it is claimed.
     slots: [u32; BATCH_MAX],
 }
 
-impl<M: StateMachine> Worker<M> {
-    pub(crate) fn new(shared: Arc<Shared<M>>, index: usize, machine: M) -> Self {
+impl<'s, M: StateMachine> Worker<'s, M> {
+    pub(crate) fn new(shared: &'s Shared<M>, index: usize, machine: M) -> Self {
         let groups = shared.groups.len().div_ceil(shared.homes);
-        let stages = shared.context.table.len();
+        let own = &*shared.workers[index];
         Self {
             index,
+            own,
             hot: HotSet::with_capacity(index, groups),
-            runner: Runner::new(machine, stages),
+            runner: Runner::new(shared, &own.progress, machine),
             clock: BatchClock::default(),
             slots: [0; BATCH_MAX],
             shared,
@@ -59,20 +60,20 @@ impl<M: StateMachine> Worker<M> {
     pub(crate) fn run(mut self) {
         let mut spinner = Spinner::new(self.shared.wait);
         loop {
-            self.shared.workers[self.index].progress.step();
-            if self.shared.workers[self.index].bell.is_rung() {
-                self.hot.admit_rung(&self.shared);
+            self.own.progress.step();
+            if self.own.bell.is_rung() {
+                self.hot.admit_rung(self.shared);
             }
             if self.serve_hot() || self.help() {
                 spinner.reset();
                 continue;
             }
             self.clock.pause();
-            if self.hot.watch_only(&self.shared) {
+            if self.hot.watch_only(self.shared) {
                 continue;
             }
             self.ask_for_help(Help::NONE);
-            self.hot.demote_idle(&self.shared);
+            self.hot.demote_idle(self.shared);
             if self.shared.stop.load(Ordering::Relaxed) && !self.serve_all() {
                 break;
             }
@@ -119,7 +120,7 @@ impl<M: StateMachine> Worker<M> {
 
     #[cold]
     fn help_one(&mut self, other: usize) -> bool {
-        let shared = Arc::clone(&self.shared);
+        let shared = self.shared;
         let (worker, homes) = (&shared.workers[other], shared.homes);
         if worker.wants_help.load(Ordering::Relaxed) == Help::STUCK {
             let mut groups = (other..shared.groups.len()).step_by(homes);
@@ -133,7 +134,7 @@ impl<M: StateMachine> Worker<M> {
     /// Claims, runs and hands back one batch of a group. Whether there was one.
     #[inline(always)]
     pub(crate) fn serve(&mut self, index: u32, at_home: bool) -> bool {
-        let shared = &*self.shared;
+        let shared = self.shared;
         let group = shared.group(index);
         let (window, context) = (&group.window, &shared.context);
         let bound = window.pace().batch();
@@ -148,11 +149,7 @@ impl<M: StateMachine> Worker<M> {
             window.prepare(self.index, claimed, &self.slots);
         }
         let timing = self.clock.begin(claimed.len, full, || context.now_ns());
-        let (progress, slots) = (&*shared.workers[self.index].progress, &self.slots);
-        let (stage, first) = (&progress.stage, claimed.first);
-        let scope = Scope { window, context, stage, group: index, first };
-        let batch = Batch { shared, group, progress, claimed, slots, scope };
-        let phases = self.runner.run(&batch);
+        let phases = self.runner.run(index, claimed, &self.slots);
         window.complete(self.index, claimed, &self.slots, phases);
         group.front.receive_event.notify();
         if let Some(elapsed_ns) = self.clock.end(timing, || context.now_ns()) {
@@ -168,7 +165,7 @@ impl<M: StateMachine> Worker<M> {
             (false, false) => self.ask_for_help(Help::NONE),
             (false, true) => self.ask_for_help(Help::BACKLOG),
             (true, _) => {
-                let waiting = self.hot.has_ready(&self.shared);
+                let waiting = self.hot.has_ready(self.shared);
                 self.publish_help(Help::LONG);
                 self.shared.wake_helper(if waiting { Help::LONG } else { Help::NONE });
             }
@@ -184,7 +181,7 @@ impl<M: StateMachine> Worker<M> {
 
     #[inline(always)]
     fn publish_help(&self, wanted: u32) {
-        let told = &self.shared.workers[self.index].wants_help;
+        let told = &self.own.wants_help;
         if told.load(Ordering::Relaxed) != wanted {
             told.store(wanted, Ordering::Relaxed);
         }
@@ -193,11 +190,11 @@ impl<M: StateMachine> Worker<M> {
     /// Sleeps until it is rung, woken to help, or told to stop.
     #[cold]
     fn park(&mut self) {
-        self.hot.demote_all(&self.shared);
+        self.hot.demote_all(self.shared);
         if self.hot.len() > 0 {
             return;
         }
-        let own = &self.shared.workers[self.index];
+        let own = self.own;
         self.shared.parked.fetch_add(1, Ordering::Relaxed);
         own.event.wait_until(None, || {
             own.bell.is_rung()

@@ -85,9 +85,8 @@ impl<M: StateMachine> Batch<'_, M> {
                 Ok(next) => {
                     straight_from = next;
                     // SAFETY: `follow` answers with a stage of the table.
-                    (stage, step) = unsafe {
-                        run_straight(runs, &self.progress.stage, machine, request, next)
-                    };
+                    (stage, step) =
+                        unsafe { run_straight(runs, &self.progress.stage, machine, request, next) };
                 }
             }
         }

@@ -6,12 +6,16 @@ use crate::cold::{Failure, NEVER_NS};
 use crate::limits::BATCH_MAX;
 use crate::panics;
 use crate::request::Request;
+use crate::shared::{Progress, Shared};
 use crate::slot::Phase;
 use crate::stage::StateMachine;
+use crate::window::Claimed;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What one worker runs requests with.
-pub(super) struct Runner<M: StateMachine> {
+pub(super) struct Runner<'s, M: StateMachine> {
+    shared: &'s Shared<M>,
+    progress: &'s Progress,
     /// None after a panic, until the factory has made another.
     machine: Option<M>,
     factory_panic: Option<Box<str>>,
@@ -19,12 +23,14 @@ pub(super) struct Runner<M: StateMachine> {
     ends: Ends,
 }
 
-impl<M: StateMachine> Runner<M> {
-    pub(super) fn new(machine: M, stages: usize) -> Self {
+impl<'s, M: StateMachine> Runner<'s, M> {
+    pub(super) fn new(shared: &'s Shared<M>, progress: &'s Progress, machine: M) -> Self {
         Self {
+            shared,
+            progress,
             machine: Some(machine),
             factory_panic: None,
-            path: Path::with_capacity(stages),
+            path: Path::with_capacity(shared.context.table.len()),
             ends: Ends::default(),
         }
     }
@@ -36,13 +42,14 @@ impl<M: StateMachine> Runner<M> {
 
     /// Runs a claimed batch. The phases that its requests ended in; `None` if all of them are done.
     #[inline(always)]
-    pub(super) fn run(&mut self, batch: &Batch<'_, M>) -> Option<&[Phase]> {
-        let len = batch.claimed.len;
-        batch.progress.begin_batch(batch.scope.group, len);
+    pub(super) fn run(&mut self, group: u32, claimed: Claimed, slots: &[u32]) -> Option<&[Phase]> {
+        let (shared, progress, len) = (self.shared, self.progress, claimed.len);
+        progress.begin_batch(group, len);
         self.ends.begin();
+        let batch = &Batch::new(shared, progress, group, claimed, slots);
         let mut at = 0;
         while at < len {
-            if self.machine.is_none() && !self.renew_machine(batch) {
+            if self.machine.is_none() && !self.renew_machine() {
                 self.give_up(batch, at);
                 break;
             }
@@ -54,7 +61,7 @@ impl<M: StateMachine> Runner<M> {
                 }
             }
         }
-        batch.progress.end_batch(len);
+        progress.end_batch(len);
         self.ends.phases(len)
     }
 
@@ -82,8 +89,8 @@ impl<M: StateMachine> Runner<M> {
     /// Makes a fresh machine in place of one that panicked. If the factory panics too it is asked
     /// again for the next batch.
     #[cold]
-    fn renew_machine(&mut self, batch: &Batch<'_, M>) -> bool {
-        match catch_unwind(AssertUnwindSafe(|| (batch.shared.factory)())) {
+    fn renew_machine(&mut self) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| (self.shared.factory)())) {
             Ok(machine) => self.machine = Some(machine),
             Err(payload) => self.factory_panic = Some(panics::message(payload)),
         }
@@ -95,7 +102,7 @@ impl<M: StateMachine> Runner<M> {
     fn give_up(&mut self, batch: &Batch<'_, M>, from: usize) {
         let cause = self.factory_panic.take().unwrap_or_default();
         for at in from..batch.claimed.len {
-            batch.progress.flow.turn_back(0);
+            self.progress.flow.turn_back(0);
             let message = format!("the machine's factory panicked: {cause}");
             self.panicked(batch, at, message.into_boxed_str());
         }
@@ -104,8 +111,8 @@ impl<M: StateMachine> Runner<M> {
     /// Ends the request that was inside a stage when it panicked.
     #[cold]
     fn end_panicked(&mut self, batch: &Batch<'_, M>, at: usize, message: Box<str>) {
-        if let Some((stage, _)) = batch.progress.stage_and_group() {
-            batch.progress.flow.leave(stage);
+        if let Some((stage, _)) = self.progress.stage_and_group() {
+            self.progress.flow.leave(stage);
         }
         self.panicked(batch, at, message);
     }

@@ -2,7 +2,6 @@
 
 use stageline_loom::model::{self, Sizes};
 use stageline_loom::shared::Shared;
-use stageline_loom::slot::Phase;
 use stageline_loom::sync::Arc;
 use stageline_loom::window::Order;
 use stageline_loom::{
@@ -47,8 +46,8 @@ pub fn serve(engine: &Engine, worker: usize) -> Option<u64> {
     let mut slots = [0; 1];
     let claimed = group.window.claim(1, &mut slots)?;
     // SAFETY: the slot has just been claimed; that it is this thread's, loom checks.
-    unsafe { group.window.value(slots[0] as usize, |value| *value = !*value) };
-    group.window.complete(worker, claimed, &slots, &[Phase::Done]);
+    unsafe { group.window.claimed_slot(claimed, &slots, 0).value(|value| *value = !*value) };
+    group.window.complete(worker, claimed, &slots, None);
     group.front.receive_event.notify();
     Some(claimed.first)
 }

@@ -1,10 +1,9 @@
 //! The three parties of a window, as the ends of a group and the workers use it. Each step looks
 //! once and acts if there is something to do.
 
-use stageline_loom::ring::claim::Claimed;
 use stageline_loom::slot::Phase;
 use stageline_loom::sync::Arc;
-use stageline_loom::window::{Order, Place, Window};
+use stageline_loom::window::{Claimed, Order, Place, Window};
 
 /// A window of payloads that loom watches.
 pub type Payloads = Window<u64, ()>;
@@ -54,17 +53,18 @@ impl Producer {
         true
     }
 
-    /// Submits so many as one batch, for which there is room.
-    pub fn submit_batch(&mut self, len: u64) {
+    /// Submits up to `most` as one batch; how many there was room for.
+    pub fn submit_batch(&mut self, most: u64) -> u64 {
         let first = self.tail;
-        for position in (0..len).map(|ahead| first.wrapping_add(ahead)) {
-            let place = self.window.vacant(self.order, position, &mut self.received);
-            let slot = place.expect("there is room").slot();
-            payload(&self.window, slot, |value| *value = position % RUN);
-        }
+        let len = self.window.vacancies(first, most, &mut self.received);
         self.tail = first.wrapping_add(len);
         self.window.advance_tail(self.tail);
+        for position in (0..len).map(|ahead| first.wrapping_add(ahead)) {
+            let slot = self.window.place(self.order, position).slot();
+            payload(&self.window, slot, |value| *value = position % RUN);
+        }
         self.window.publish_batch(self.order, first, len);
+        len
     }
 }
 
@@ -102,14 +102,14 @@ pub fn claim(window: &Payloads, limit: usize) -> Option<Batch> {
 
 /// A worker runs and completes what it has claimed.
 pub fn complete(window: &Payloads, lane: usize, batch: &Batch) {
-    for (position, slot) in batch.positions().into_iter().zip(&batch.slots) {
-        payload(window, *slot as usize, |value| {
+    for (ahead, position) in batch.positions().into_iter().enumerate() {
+        let slot = window.claimed_slot(batch.claimed, &batch.slots, ahead);
+        payload(window, window.index_of(slot), |value| {
             assert_eq!(*value, position % RUN, "what was submitted as {position}");
             *value += RUN;
         });
     }
-    let phases = vec![Phase::Done; batch.claimed.len];
-    window.complete(lane, batch.claimed, &batch.slots, &phases);
+    window.complete(lane, batch.claimed, &batch.slots, None);
 }
 
 /// A worker claims up to `limit` requests, runs and completes them; the positions.

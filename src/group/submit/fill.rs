@@ -63,7 +63,7 @@ impl<M: StateMachine> Drop for Batch<'_, M> {
         let first = end.tail;
         end.tail = first.wrapping_add(self.filled);
         if self.filled < self.announced {
-            end.take_back(0);
+            end.take_back();
         }
         if self.filled > 0 {
             end.group.window.publish_batch(end.order, first, self.filled);
@@ -89,7 +89,7 @@ impl<M: StateMachine, const SHARED: bool> Drop for Filling<'_, M, SHARED> {
         } else if SHARED {
             self.end.publish_void(self.place);
         } else {
-            self.end.take_back(0);
+            self.end.take_back();
         }
     }
 }

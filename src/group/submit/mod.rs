@@ -245,21 +245,22 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
         }
     }
 
-    /// A sole producer's announcement that it takes up to `more` positions.
+    /// A sole producer's announcement that it takes up to `more` positions. One for a whole batch: a store
+    /// for each request would wait in the same queue as those that fetch the slots.
     #[inline(always)]
     fn announce(&mut self, more: u64) -> Result<(), Refusal> {
         self.group.window.advance_tail(self.tail.wrapping_add(more));
         sync::light_barrier();
         let Some(refusal) = self.refusal() else { return Ok(()) };
-        self.take_back(more - 1);
+        self.take_back();
         Err(refusal)
     }
 
-    /// Takes back what was announced beyond `kept` positions from the tail on. A receiver of a closing pipeline may have seen
-    /// it and be waiting for it.
+    /// Takes back what was announced beyond the tail. A receiver of a closing pipeline may have seen it
+    /// and be waiting for it.
     #[inline(always)]
-    fn take_back(&self, kept: u64) {
-        self.group.window.advance_tail(self.tail.wrapping_add(kept));
+    fn take_back(&self) {
+        self.group.window.advance_tail(self.tail);
         self.group.front.receive_event.notify();
     }
 

@@ -1,0 +1,211 @@
+//! The workers' part: from a filled slot to a finished one.
+
+use super::{Claimed, Order, Window};
+use crate::pace::Pace;
+use crate::slot::{Phase, Slot};
+use crate::sync::{self, Ordering};
+
+/// A batch of at least this many requests is worth a look at the one behind it.
+const AHEAD_MIN: usize = 8;
+
+impl<T, E> Window<T, E> {
+    /// Whether the slot `ahead` positions behind the claim cursor can be claimed. A hint.
+    #[inline(always)]
+    pub fn has_ready(&self, ahead: usize) -> bool {
+        let position = self.claim.cursor.position().wrapping_add(ahead as u64);
+        self.slot(self.slot_of(self.order(), position)).is_ready(position)
+    }
+
+    /// Whether the next request can be claimed. Unlike [`has_ready`](Self::has_ready) it is not misled
+    /// by a worker that claims that one and leaves others behind it: the Acquire that sees the slot
+    /// used sees the cursor moved, and looks there.
+    pub fn is_waiting(&self) -> bool {
+        loop {
+            let position = self.claim.cursor.position();
+            if self.slot(self.slot_of(self.order(), position)).is_ready(position) {
+                return true;
+            }
+            if self.claim.cursor.position() == position {
+                return false;
+            }
+        }
+    }
+
+    /// Takes up to `limit` requests. In [`Order::Completion`] it writes down their slots: once a
+    /// position is claimed its posting may be overwritten, since the receiver posts for as many
+    /// positions as it has released.
+    #[inline(always)]
+    pub fn claim(&self, limit: usize, slots: &mut [u32]) -> Option<Claimed> {
+        // The order may be that of an earlier opening; the look is right all the same (rule 3 of
+        // `ring::posting`). Who has found a slot ready knows the order of this one.
+        match self.order() {
+            Order::Submission => {
+                let mut claimed = self.claim_where(|first| self.ready_from(first, limit))?;
+                if self.order() == Order::Completion {
+                    claimed.order = Order::Completion;
+                    self.write_down(claimed, slots);
+                }
+                Some(claimed)
+            }
+            Order::Completion => {
+                let claimed = self.claim_where(|first| {
+                    let is_ready = |(position, slot): (u64, &mut u32)| {
+                        *slot = self.slot_of(Order::Completion, position) as u32;
+                        self.slot(*slot as usize).is_ready(position)
+                    };
+                    let positions = (0..).map(|ahead| first.wrapping_add(ahead));
+                    let looks = positions.zip(&mut slots[..limit]).map(is_ready);
+                    looks.take_while(|ready| *ready).count()
+                })?;
+                Some(Claimed { order: self.order(), ..claimed })
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn claim_where(&self, ready: impl FnOnce(u64) -> usize) -> Option<Claimed> {
+        let cursor = &self.claim.cursor;
+        let claimed =
+            if self.lanes.len() == 1 { cursor.claim_alone(ready) } else { cursor.claim(ready) };
+        let (first, len) = claimed?;
+        Some(Claimed { first, len, order: Order::Submission })
+    }
+
+    /// How many slots from `first` on are ready, up to `limit`, in [`Order::Submission`].
+    #[inline(always)]
+    fn ready_from(&self, first: u64, limit: usize) -> usize {
+        let mut ready = 0;
+        for slot in self.stretch(first, limit) {
+            if !slot.is_ready(first.wrapping_add(ready)) {
+                break;
+            }
+            ready += 1;
+        }
+        ready as usize
+    }
+
+    /// The claim was made by the order of an earlier opening, and the group has been opened anew.
+    #[cold]
+    fn write_down(&self, claimed: Claimed, slots: &mut [u32]) {
+        for (ahead, slot) in (0..).zip(&mut slots[..claimed.len]) {
+            *slot = self.slot_of(Order::Submission, claimed.first.wrapping_add(ahead)) as u32;
+        }
+    }
+
+    /// The slot of the request that is so far from the first of a claimed batch.
+    pub fn claimed_slot(&self, claimed: Claimed, slots: &[u32], ahead: usize) -> &Slot<T> {
+        self.slot(match claimed.order {
+            order @ Order::Submission => {
+                self.slot_of(order, claimed.first.wrapping_add(ahead as u64))
+            }
+            Order::Completion => slots[ahead] as usize,
+        })
+    }
+
+    /// How many requests to claim at once, by what was measured of them.
+    #[inline(always)]
+    pub fn pace(&self) -> &Pace {
+        &self.claim.pace
+    }
+
+    /// Asks for the lines that running and completing a batch will write, all at once and to be
+    /// written: the look before the claim has brought them to be read.
+    #[inline(always)]
+    pub fn prepare(&self, lane_index: usize, claimed: Claimed, slots: &[u32]) {
+        match claimed.order {
+            Order::Submission => {
+                let slots = self.stretch(claimed.first, claimed.len);
+                slots.iter().for_each(|slot| sync::prefetch_for_write(slot));
+            }
+            Order::Completion => {
+                for slot in &slots[..claimed.len] {
+                    sync::prefetch_for_write(self.slot(*slot as usize));
+                }
+                self.completions(lane_index).prefetch_push(self.lanes[lane_index].pushed());
+            }
+        }
+    }
+
+    /// How many slots ahead of each slot of a batch the one stands that the next batch has in its place;
+    /// 0 if the next batch is not ready by now, or does not follow in the array, or other workers may
+    /// take it.
+    #[inline(always)]
+    pub fn next_batch(&self, claimed: Claimed) -> usize {
+        let (first, len) = (self.slot_of(Order::Submission, claimed.first), claimed.len);
+        if len < AHEAD_MIN || self.lanes.len() > 1 || first + 2 * len > self.slots.len() {
+            return 0;
+        }
+        let last = claimed.first.wrapping_add(2 * len as u64 - 1);
+        if self.slot(first + 2 * len - 1).is_ready(last) { len } else { 0 }
+    }
+
+    /// Hands a claimed batch to the receiver, each request with the phase that it ended in, or all of
+    /// them as done. For the worker that owns the lane.
+    #[inline(always)]
+    pub fn complete(
+        &self,
+        lane_index: usize,
+        claimed: Claimed,
+        slots: &[u32],
+        phases: Option<&[Phase]>,
+    ) {
+        match phases {
+            None => {
+                self.lanes[lane_index].count(Phase::Done, claimed.len as u64);
+                self.hand_back(lane_index, claimed, slots, |_| Phase::Done);
+            }
+            Some(phases) => self.complete_mixed(lane_index, claimed, slots, phases),
+        }
+    }
+
+    fn complete_mixed(
+        &self,
+        lane_index: usize,
+        claimed: Claimed,
+        slots: &[u32],
+        phases: &[Phase],
+    ) {
+        phases.iter().for_each(|phase| self.lanes[lane_index].count(*phase, 1));
+        self.hand_back(lane_index, claimed, slots, |ahead| phases[ahead]);
+    }
+
+    /// Last to first: the receiver, which waits for the first, finds all of them.
+    #[inline(always)]
+    fn hand_back(
+        &self,
+        lane_index: usize,
+        claimed: Claimed,
+        slots: &[u32],
+        phase: impl Fn(usize) -> Phase,
+    ) {
+        let mut behind = claimed.len;
+        let mut finish = |slot: &Slot<T>| {
+            behind -= 1;
+            slot.finish(claimed.first.wrapping_add(behind as u64), phase(behind));
+        };
+        match claimed.order {
+            Order::Submission => {
+                self.stretch(claimed.first, claimed.len).iter().rev().for_each(finish);
+            }
+            Order::Completion => {
+                let (lane, ring) = (&self.lanes[lane_index], self.completions(lane_index));
+                let pushed = lane.pushed().wrapping_add(claimed.len as u64);
+                for (entry, slot) in (1..).zip(slots[..claimed.len].iter().rev()) {
+                    finish(self.slot(*slot as usize));
+                    ring.push(pushed.wrapping_sub(entry), *slot as usize);
+                }
+                lane.set_pushed(pushed);
+            }
+        }
+    }
+
+    /// Requests that ended with this outcome, since the window was made.
+    pub fn ended(&self, phase: Phase) -> u64 {
+        let by_workers: u64 = self.lanes.iter().map(|lane| lane.ended(phase)).sum();
+        let by_receiver = match phase {
+            Phase::Cancelled => self.orphaned.load(Ordering::Relaxed),
+            _ => 0,
+        };
+        by_workers + by_receiver
+    }
+}
