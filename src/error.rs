@@ -219,6 +219,7 @@ pub enum RecvTimeoutError {
 /// Why closing a pipeline gave up. Its threads go on; the pipeline has been told to end, and what is
 /// in flight is still run.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CloseTimeout {
     /// How long it waited.
     pub waited: Duration,

@@ -137,6 +137,9 @@ fn a_slow_stage_shows_in_its_times() {
     group.submit(job(Act::Wait, 0)).unwrap();
     group.submit(pass(0)).unwrap();
     gate.wait_for(1);
+    let other = pipeline.open(Order::Submission).unwrap();
+    assert!((1..=2).contains(&group.stats().running) && other.stats().running == 0);
+    assert_eq!(pipeline.stats().running, group.stats().running);
     std::thread::sleep(Duration::from_millis(20));
     gate.open();
     drop(group.recv().unwrap());
@@ -145,6 +148,7 @@ fn a_slow_stage_shows_in_its_times() {
     let slow = Duration::from_millis(20);
     assert!(stats.run.max().unwrap() >= slow && stats.queue.max().unwrap() >= slow);
     assert!(stats.run.min().unwrap() < slow, "the second request did not wait in a stage");
+    assert_eq!((group.stats().running, pipeline.stats().running), (0, 0));
     let stages = pipeline.stats().stages;
     assert!(stages[1].run.max().unwrap() >= slow && stages[0].run.max().unwrap() < slow);
 }

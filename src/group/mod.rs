@@ -171,9 +171,12 @@ impl<M: StateMachine> fmt::Debug for RequestGroup<M> {
 /// Statistics of a group since it was opened.
 pub(crate) fn group_stats<M: StateMachine>(shared: &Shared<M>, index: u32) -> GroupStats {
     let group = shared.group(index);
+    let workers = shared.workers.iter().map(|worker| &worker.progress);
+    let running = workers.filter(|progress| progress.group() == index as usize);
     GroupStats {
         group: index as usize,
         ledger: group.ledger(),
+        running: running.map(|progress| progress.running()).sum(),
         queue: group.times.queue.snapshot(),
         run: group.times.run.snapshot(),
         stalls: group.stalls.load(Ordering::Relaxed),

@@ -105,6 +105,7 @@ impl<M: StateMachine> Pipeline<M> {
         let shared = &self.shared;
         Stats {
             ledger: self.ledger(),
+            running: shared.workers.iter().map(|worker| worker.progress.running()).sum(),
             groups_open: shared.groups.iter().filter(|group| group.is_open()).count(),
             queue: shared.times.queue.snapshot(),
             run: shared.times.run.snapshot(),

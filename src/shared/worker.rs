@@ -98,12 +98,16 @@ impl Progress {
         self.running.load(Ordering::Relaxed) as usize
     }
 
+    /// The group whose batch the worker runs, or has run last.
+    pub fn group(&self) -> usize {
+        self.group.load(Ordering::Relaxed) as usize
+    }
+
     /// The stage and group that the worker is in. (Between two batches the two may not belong
     /// together.)
     pub fn stage_and_group(&self) -> Option<(usize, usize)> {
         let stage = self.stage.load(Ordering::Relaxed);
-        let group = self.group.load(Ordering::Relaxed);
-        (stage != Self::NOWHERE).then_some((stage as usize, group as usize))
+        (stage != Self::NOWHERE).then_some((stage as usize, self.group()))
     }
 }
 

@@ -104,6 +104,8 @@ pub struct GroupStats {
     pub group: usize,
     /// Its requests.
     pub ledger: Ledger,
+    /// Of those in flight, the ones in batches that workers run now.
+    pub running: usize,
     /// Sampled times from submission to the start of the first stage.
     pub queue: Histogram,
     /// Sampled times from the first stage's start to the last one's end.
@@ -148,6 +150,8 @@ pub struct WorkerStats {
 pub struct Stats {
     /// The requests of all groups, those of closed ones included.
     pub ledger: Ledger,
+    /// Of those in flight, the ones in batches that workers run now.
+    pub running: usize,
     /// Groups that are open now.
     pub groups_open: usize,
     /// Sampled times from submission to the start of the first stage.
