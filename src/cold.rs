@@ -14,7 +14,7 @@ pub enum Failure<E> {
     Error(E),
     /// The message of a stage's panic.
     Panic(Box<str>),
-    /// The way that led back to a stage, or through too many.
+    /// The way that led back to a stage, to one that was not declared, or through too many.
     Cycle(Trace),
 }
 

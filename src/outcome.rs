@@ -21,7 +21,8 @@ pub enum Outcome<'a, E> {
     Expired,
     /// A stage panicked with this message.
     Panicked(&'a str),
-    /// It came back to a stage of an acyclic machine, or ran through more stages than it may.
+    /// It came back to a stage of an acyclic machine or took a step that is not declared there, or ran
+    /// through more stages than it may.
     Cyclic(Cycle<'a>),
 }
 

@@ -45,7 +45,7 @@ pub enum Phase {
     Expired = 6,
     /// A stage panicked.
     Panicked = 7,
-    /// It came back to a stage of an acyclic machine, or ran through too many stages.
+    /// It took a way that an acyclic machine forbids, or ran through too many stages.
     Cyclic = 8,
 }
 

@@ -19,6 +19,13 @@
 
 pub use imp::*;
 
+/// Adds to a counter of which the calling thread is the only writer, modulo 2^64. Relaxed: counters
+/// order nothing.
+#[inline(always)]
+pub fn add_alone(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+}
+
 #[cfg(not(stageline_loom))]
 mod imp {
     pub use crossbeam_queue::ArrayQueue;

@@ -5,8 +5,8 @@ mod common;
 
 use common::Lab;
 use stageline::{
-    Builder, Graph, Output, Pipeline, Receiver, Report, RequestGroup, SharedSubmitter, StageId,
-    StateMachine, Stats, Step, Submitter,
+    Builder, Graph, Output, Pipeline, Receiver, Report, Request, RequestGroup, SharedSubmitter,
+    StageId, StateMachine, Stats, Step, Submitter,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use std::cell::Cell;
@@ -29,6 +29,8 @@ assert_not_impl_any!(SharedSubmitter<Lab>: Sync);
 assert_not_impl_any!(Receiver<Lab>: Sync, Clone);
 assert_not_impl_any!(Output<'static, Lab>: Sync, Clone);
 assert_not_impl_any!(Builder<Lab>: Clone);
+assert_impl_all!(Request<'static, Lab>: Send);
+assert_not_impl_any!(Request<'static, Lonely>: Sync);
 
 /// Payload and error need not be `Sync`.
 struct Lonely;

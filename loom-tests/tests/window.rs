@@ -148,6 +148,39 @@ fn batches_go_round() {
     }
 }
 
+/// A worker that still looks by the old order finds requests on both sides of the array's end: it takes
+/// those of one side.
+#[test]
+fn reopened_where_the_array_ends() {
+    for (before, after) in [(Completion, Submission), (Submission, Completion)] {
+        let expected = ["0 0 0", "1 0 1", "1 1 0", "2 1 1"];
+        explore("window::reopened_where_the_array_ends", THREE, &expected, move || {
+            let window = window(2, 2, u64::MAX, before);
+            let opener = spawn({
+                let window = window.clone();
+                move || {
+                    window.reopen(after);
+                    let mut producer = Producer::new(&window);
+                    assert!(producer.submit() && producer.submit());
+                }
+            });
+            let worker = spawn({
+                let window = window.clone();
+                move || [work(&window, 0, 2).len(), work(&window, 0, 2).len()]
+            });
+            join(opener);
+            let [first, second] = join(worker);
+            // What is left goes its way.
+            let rest = spawn(move || {
+                while !work(&window, 1, 2).is_empty() {}
+                std::iter::from_fn(|| receive(&window)).count()
+            });
+            assert_eq!(join(rest), 2, "none is lost");
+            format!("{} {first} {second}", first + second)
+        });
+    }
+}
+
 /// Two producers at a window with one free slot: one takes it.
 #[test]
 fn two_producers_one_vacancy() {

@@ -11,7 +11,7 @@ use crate::stage::StateMachine;
 use crate::stats::GroupStats;
 use crate::sync;
 use crate::wait::{Pause, ROUNDS_PER_CLOCK, Spinner};
-use crate::window::{Entry, Finished, Order};
+use crate::window::{Finished, Order, Receipt};
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -148,7 +148,7 @@ impl<M: StateMachine> Receiver<M> {
         self.order
     }
 
-    /// Requests submitted and not yet received.
+    /// Requests submitted and not yet received. While a batch is submitted it may be ahead by up to 64.
     pub fn in_flight(&self) -> usize {
         let window = &self.group.window;
         window.tail().wrapping_sub(window.received()) as usize
@@ -237,10 +237,10 @@ impl<M: StateMachine> Receiver<M> {
 
     /// Goes on to the next result, and gives back the slot of this one unless a drain does.
     #[inline(always)]
-    fn release(&mut self, entry: Entry, is_drained: bool) {
+    fn release(&mut self, receipt: Receipt, is_drained: bool) {
         let (window, served) = (&self.group.window, self.served);
         // SAFETY: this is the receive end, and `receive` is not called inside itself.
-        unsafe { window.receive(|cursor| window.consume(served, cursor, entry)) };
+        unsafe { window.receive(|cursor| window.consume(served, cursor, receipt)) };
         if !is_drained {
             self.publish();
         }
@@ -248,9 +248,9 @@ impl<M: StateMachine> Receiver<M> {
 
     /// As [`release`](Self::release), for a result that has left something in its cold entry.
     #[cold]
-    fn release_failed(&mut self, entry: Entry, is_drained: bool) {
-        let failure = self.take_failure(entry);
-        self.release(entry, is_drained);
+    fn release_failed(&mut self, receipt: Receipt, is_drained: bool) {
+        let failure = self.take_failure(receipt);
+        self.release(receipt, is_drained);
         // Only now: a `Drop` that panics finds the slot released.
         drop(failure);
     }
@@ -264,10 +264,10 @@ impl<M: StateMachine> Receiver<M> {
         self.group.front.submit_event.notify();
     }
 
-    fn take_failure(&self, entry: Entry) -> Failure<M::Error> {
+    fn take_failure(&self, receipt: Receipt) -> Failure<M::Error> {
         let window = &self.group.window;
         // SAFETY: a finished slot belongs to the receive end until it is released.
-        unsafe { window.cold(entry.slot(), |cold| std::mem::take(&mut (*cold).failure)) }
+        unsafe { window.cold(receipt.slot(), |cold| std::mem::take(&mut (*cold).failure)) }
     }
 }
 
@@ -366,7 +366,7 @@ impl<'a, M: StateMachine> Output<'a, M> {
         if self.finished.phase != Phase::Failed {
             return Err(self);
         }
-        match self.receiver.take_failure(self.finished.entry()) {
+        match self.receiver.take_failure(self.finished.receipt()) {
             Failure::Error(error) => {
                 // Nothing is left to take when the slot is released.
                 self.finished.phase = Phase::Done;
@@ -400,9 +400,9 @@ impl<M: StateMachine> Drop for Output<'_, M> {
     fn drop(&mut self) {
         match self.finished.phase {
             Phase::Failed | Phase::Panicked | Phase::Cyclic => {
-                self.receiver.release_failed(self.finished.entry(), self.is_drained);
+                self.receiver.release_failed(self.finished.receipt(), self.is_drained);
             }
-            _ => self.receiver.release(self.finished.entry(), self.is_drained),
+            _ => self.receiver.release(self.finished.receipt(), self.is_drained),
         }
     }
 }

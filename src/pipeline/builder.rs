@@ -106,7 +106,7 @@ impl<M: StateMachine> Builder<M> {
         self
     }
 
-    /// Bound on the requests that a worker claims at once. Default: 64. Below it, batches adapt so as
+    /// Bound on the requests that a worker claims at once. Default: 128. Below it, batches adapt so as
     /// to last a few microseconds.
     pub fn batch_max(mut self, requests: usize) -> Self {
         self.batch_max = requests;
@@ -134,7 +134,7 @@ impl<M: StateMachine> Builder<M> {
     }
 
     /// Requires the machine to be acyclic. Declared successors are checked by `build`; a request that
-    /// comes back to a stage all the same ends as cyclic, with the way that it took.
+    /// comes back to a stage all the same, or takes a step that is not declared, ends as cyclic, with the way that it took.
     pub fn dag(mut self) -> Self {
         self.dag = true;
         self
@@ -146,7 +146,7 @@ impl<M: StateMachine> Builder<M> {
         self
     }
 
-    /// Takes the times of one request in this many, a power of two. Default: 256. A sampled request
+    /// Takes the times of one request in this many, a power of two. Default: 1,024. A sampled request
     /// costs a clock read when it is submitted, one when it starts and one after each stage.
     pub fn sample_every(mut self, requests: u64) -> Self {
         self.sample_every = requests;

@@ -194,7 +194,7 @@ impl<M: StateMachine> Shared<M> {
                     let failure = window.cold(finished.place.slot(), |cold| {
                         std::mem::take(&mut (*cold).failure)
                     });
-                    window.consume(order, cursor, finished.entry());
+                    window.consume(order, cursor, finished.receipt());
                     window.publish_received(cursor);
                     Some(failure)
                 })

@@ -3,7 +3,7 @@
 use crate::bell::{Doorbell, GroupSet};
 use crate::slab::OutOfMemory;
 use crate::stats::Flow;
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::wait::Event;
 use crossbeam_utils::CachePadded;
 
@@ -70,7 +70,7 @@ impl Progress {
     /// The worker goes on. For the worker itself.
     #[inline(always)]
     pub fn step(&self) {
-        self.steps.store(self.steps.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        sync::add_alone(&self.steps, 1);
     }
 
     /// A number that changes as long as the worker goes on.
@@ -110,4 +110,3 @@ impl Progress {
         (stage != Self::NOWHERE).then_some((stage as usize, self.group()))
     }
 }
-

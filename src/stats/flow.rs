@@ -14,7 +14,7 @@
 //! Stevenson, "Optimal measurement points for program frequency counts", BIT 13 (1973).
 
 use crate::slab::{OutOfMemory, Slab};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{self, AtomicU64, Ordering};
 
 /// One worker's counts of the ways of its requests through the stages. Written by the worker with
 /// Relaxed stores, read for the statistics: exact when the worker is between two batches.
@@ -47,10 +47,11 @@ impl Flow {
         Slab::<Exceptions>::bytes(stages)
     }
 
-    /// Requests have begun at the first stage. For the worker itself.
+    /// A batch has ended, whose requests began at the first stage, or were turned back there. For the
+    /// worker itself.
     #[inline(always)]
     pub fn begin(&self, requests: usize) {
-        add(&self.begun, requests as u64);
+        sync::add_alone(&self.begun, requests as u64);
     }
 
     /// A request leaves this stage, and does not go on to the next one of the table; from the last
@@ -58,19 +59,19 @@ impl Flow {
     #[inline(always)]
     pub fn leave(&self, stage: usize) {
         if stage + 1 < self.exceptions.len() {
-            add(&self.exceptions[stage].left, 1);
+            sync::add_alone(&self.exceptions[stage].left, 1);
         }
     }
 
     /// A request goes to this stage, and not from the one before it. For the worker itself.
     #[inline(always)]
     pub fn reach(&self, stage: usize) {
-        add(&self.exceptions[stage].reached, 1);
+        sync::add_alone(&self.exceptions[stage].reached, 1);
     }
 
     /// A request that was to enter this stage does not. For the worker itself.
     pub fn turn_back(&self, stage: usize) {
-        add(&self.exceptions[stage].reached, u64::MAX);
+        sync::add_alone(&self.exceptions[stage].reached, u64::MAX);
     }
 
     /// How often each stage has been entered.
@@ -83,12 +84,6 @@ impl Flow {
             Some(if entered > i64::MAX as u64 { 0 } else { entered })
         })
     }
-}
-
-/// Adds to a counter of which the calling thread is the only writer.
-#[inline(always)]
-fn add(counter: &AtomicU64, more: u64) {
-    counter.store(counter.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
 }
 
 #[cfg(all(test, not(stageline_loom)))]

@@ -19,7 +19,7 @@ use std::fmt;
 /// holds by the meaning of `in_flight`, and no request is in two of the counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Accepted.
+    /// Accepted. While a batch is submitted it may be ahead by up to 64, and go back.
     pub submitted: u64,
     /// Ended by their last stage.
     pub done: u64,
@@ -122,7 +122,8 @@ pub struct GroupStats {
 pub struct StageStats {
     /// The stage's name.
     pub name: String,
-    /// Requests that have entered it.
+    /// How often requests have entered it. Exact when the pipeline is quiet; while a worker runs, it is
+    /// apart by up to the batch that the worker runs, and may go back by as much.
     pub entered: u64,
     /// Workers that are in it now.
     pub running: usize,

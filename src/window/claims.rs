@@ -37,7 +37,8 @@ impl<T, E> Window<T, E> {
     #[inline(always)]
     pub fn claim(&self, limit: usize, slots: &mut [u32]) -> Option<Claimed> {
         // The order may be that of an earlier opening; the look is right all the same (rule 3 of
-        // `ring::posting`). Who has found a slot ready knows the order of this one.
+        // `ring::posting`). Who has found a slot ready knows the order of this one. No batch goes beyond the
+        // end of the array, in either order, so that it may turn out to be of the other one.
         match self.order() {
             Order::Submission => {
                 let mut claimed = self.claim_where(|first| self.ready_from(first, limit))?;
@@ -54,7 +55,8 @@ impl<T, E> Window<T, E> {
                         self.slot(*slot as usize).is_ready(position)
                     };
                     let positions = (0..).map(|ahead| first.wrapping_add(ahead));
-                    let looks = positions.zip(&mut slots[..limit]).map(is_ready);
+                    let in_a_row = self.stretch(first, limit).len();
+                    let looks = positions.zip(&mut slots[..in_a_row]).map(is_ready);
                     looks.take_while(|ready| *ready).count()
                 })?;
                 Some(Claimed { order: self.order(), ..claimed })
@@ -82,6 +84,13 @@ impl<T, E> Window<T, E> {
             ready += 1;
         }
         ready as usize
+    }
+
+    /// Whether the batch was cut off by the end of the array.
+    #[inline(always)]
+    pub fn ends_the_array(&self, claimed: Claimed) -> bool {
+        let behind = claimed.first.wrapping_add(claimed.len as u64);
+        self.slot_of(Order::Submission, behind) == 0
     }
 
     /// The claim was made by the order of an earlier opening, and the group has been opened anew.
@@ -130,7 +139,7 @@ impl<T, E> Window<T, E> {
     /// 0 if the next batch is not ready by now, or does not follow in the array, or other workers may
     /// take it.
     #[inline(always)]
-    pub fn next_batch(&self, claimed: Claimed) -> usize {
+    pub fn distance_to_next_batch(&self, claimed: Claimed) -> usize {
         let (first, len) = (self.slot_of(Order::Submission, claimed.first), claimed.len);
         if len < AHEAD_MIN || self.lanes.len() > 1 || first + 2 * len > self.slots.len() {
             return 0;
@@ -185,7 +194,7 @@ impl<T, E> Window<T, E> {
         };
         match claimed.order {
             Order::Submission => {
-                self.stretch(claimed.first, claimed.len).iter().rev().for_each(finish);
+                self.stretch(claimed.first, claimed.len).iter().rev().for_each(&mut finish);
             }
             Order::Completion => {
                 let (lane, ring) = (&self.lanes[lane_index], self.completions(lane_index));
@@ -197,6 +206,7 @@ impl<T, E> Window<T, E> {
                 lane.set_pushed(pushed);
             }
         }
+        debug_assert_eq!(behind, 0, "a slot for each request");
     }
 
     /// Requests that ended with this outcome, since the window was made.

@@ -1,7 +1,7 @@
 //! What one worker keeps about one group.
 
 use crate::slot::Phase;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{self, AtomicU64, Ordering};
 
 /// What one worker keeps about one group: a line that only this worker writes.
 #[derive(Debug)]
@@ -30,8 +30,7 @@ impl Lane {
     /// Adds to a counter of which the calling thread is the only writer.
     #[inline(always)]
     pub(super) fn count(&self, phase: Phase, more: u64) {
-        let counter = &self.outcomes[phase.outcome_index()];
-        counter.store(counter.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+        sync::add_alone(&self.outcomes[phase.outcome_index()], more);
     }
 
     /// Entries that the worker has pushed to its completion ring of this group.

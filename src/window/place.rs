@@ -43,7 +43,7 @@ pub struct Finished {
 
 /// What releasing a finished slot takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Receipt {
     pub(super) slot: u32,
     pub(super) lane: u16,
 }
@@ -51,12 +51,12 @@ pub struct Entry {
 impl Finished {
     /// What releasing it takes.
     #[inline(always)]
-    pub fn entry(&self) -> Entry {
-        Entry { slot: self.place.slot, lane: self.lane }
+    pub fn receipt(&self) -> Receipt {
+        Receipt { slot: self.place.slot, lane: self.lane }
     }
 }
 
-impl Entry {
+impl Receipt {
     /// Index of the slot in its window.
     #[inline(always)]
     pub fn slot(self) -> usize {

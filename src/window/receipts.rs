@@ -1,6 +1,6 @@
 //! The receive end's part: from a finished slot to a free one.
 
-use super::{Entry, Finished, Order, Place, Window};
+use super::{Receipt, Finished, Order, Place, Window};
 use crate::slab::{OutOfMemory, Slab};
 use crate::slot::Phase;
 use crate::sync::{self, Ordering};
@@ -120,17 +120,17 @@ impl<T, E> Window<T, E> {
     /// Goes on to the next finished slot. This one is given back by the next
     /// [`publish_received`](Self::publish_received).
     #[inline(always)]
-    pub fn consume(&self, order: Order, cursor: &mut ReceiveCursor, entry: Entry) {
-        if entry.lane == ORPHAN {
+    pub fn consume(&self, order: Order, cursor: &mut ReceiveCursor, receipt: Receipt) {
+        if receipt.lane == ORPHAN {
             cursor.orphan = None;
             self.orphaned.store(self.orphaned.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
         if order == Order::Completion {
-            if let Some(read) = cursor.read.get_mut(usize::from(entry.lane)) {
+            if let Some(read) = cursor.read.get_mut(usize::from(receipt.lane)) {
                 *read = read.wrapping_add(1);
             }
             let next = cursor.head.wrapping_add(self.slots.len() as u64);
-            self.posting.post(next, entry.slot());
+            self.posting.post(next, receipt.slot());
         }
         cursor.head = cursor.head.wrapping_add(1);
     }

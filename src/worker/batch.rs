@@ -58,15 +58,15 @@ impl<'a, M: StateMachine> Batch<'a, M> {
     ) {
         let (claimed, window) = (self.claimed, &self.group.window);
         let position = claimed.first.wrapping_add(from as u64);
-        let mut entries = Entries { machine, path, ends, request, position };
+        let mut row = Row { machine, path, ends, request, position };
         match claimed.order {
             Order::Submission => {
                 let slots = window.stretch(position, claimed.len - from);
-                entries.run(self, slots, |slot| slot, window.next_batch(claimed));
+                row.run(self, slots, |slot| slot, window.distance_to_next_batch(claimed));
             }
             Order::Completion => {
                 let slots = &self.slots[from..claimed.len];
-                entries.run(self, slots, |slot| window.slot(*slot as usize), 0);
+                row.run(self, slots, |slot| window.slot(*slot as usize), 0);
             }
         }
     }
@@ -79,7 +79,7 @@ impl<'a, M: StateMachine> Batch<'a, M> {
 }
 
 /// What running a row of requests changes.
-struct Entries<'e, 'r, M: StateMachine> {
+struct Row<'e, 'r, M: StateMachine> {
     machine: &'e mut M,
     path: &'e mut Path,
     ends: &'e mut Ends,
@@ -88,9 +88,9 @@ struct Entries<'e, 'r, M: StateMachine> {
     position: u64,
 }
 
-impl<'r, M: StateMachine> Entries<'_, 'r, M> {
+impl<'r, M: StateMachine> Row<'_, 'r, M> {
     /// Runs the requests in these slots of the batch; `slot_of` finds the slot of an entry, and `ahead` is
-    /// that of [`Window::next_batch`](crate::window::Window::next_batch).
+    /// that of [`Window::distance_to_next_batch`](crate::window::Window::distance_to_next_batch).
     #[inline(always)]
     fn run<E>(
         &mut self,

@@ -24,6 +24,7 @@ impl<M: StateMachine> Batch<'_, M> {
         // A way that panicked has left its marks.
         path.clear();
         let phase = self.run_stages(machine, path, request, before, sampled.then_some(start_ns));
+        path.has_entered = true;
         request.cold_mut().deadline_ns = NEVER_NS;
         if sampled {
             let queue_ns = start_ns.saturating_sub(request.cold().submitted_ns);
@@ -50,24 +51,28 @@ impl<M: StateMachine> Batch<'_, M> {
         // The plain loop has left the request before the stage that it would have run next.
         let mut stage = if before == 0 { 0 } else { request.stage().index() };
         for _ in before..shared.rules.visits_max {
+            // Failures are written down before what they count: the one before, which is dropped, may
+            // panic.
+            path.has_entered = false;
+            self.enter(stage);
             if let Some(phase) = self.interrupted(request.cold()) {
                 flow.turn_back(stage);
                 return phase;
             }
             if shared.rules.dag && !path.enter(stage as u16) {
-                flow.turn_back(stage);
                 request.cold_mut().failure = Failure::Cycle(path.trace(stage as u16));
+                flow.turn_back(stage);
                 return Phase::Cyclic;
             }
             trace.push(stage as u16);
-            self.enter(stage);
             for hook in &shared.rules.hooks {
                 if let Err(error) = hook(machine, request) {
-                    flow.turn_back(stage);
                     request.cold_mut().failure = Failure::Error(error);
+                    flow.turn_back(stage);
                     return Phase::Failed;
                 }
             }
+            path.has_entered = true;
             // SAFETY: `follow` answers with stages of the table.
             let run = unsafe { table.runs().at(stage) };
             let step = run(machine, request);
@@ -77,8 +82,8 @@ impl<M: StateMachine> Batch<'_, M> {
                 *start_ns = now_ns;
             }
             if shared.rules.dag && !self.is_declared(stage, step) {
-                flow.leave(stage);
                 request.cold_mut().failure = Failure::Cycle(path.trace(step.index() as u16));
+                flow.leave(stage);
                 return Phase::Cyclic;
             }
             match self.follow(stage, step, request) {
@@ -86,9 +91,11 @@ impl<M: StateMachine> Batch<'_, M> {
                 Err(phase) => return phase,
             }
         }
-        flow.turn_back(stage);
+        path.has_entered = false;
+        self.enter(stage);
         trace.push(stage as u16);
         request.cold_mut().failure = Failure::Cycle(trace);
+        flow.turn_back(stage);
         Phase::Cyclic
     }
 

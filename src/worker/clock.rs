@@ -1,8 +1,8 @@
 //! When a worker reads the clock.
 //!
-//! To know how long requests take, and so how many to claim at once (`pace.rs`), it times batches, at most one clock read a batch on average: the
-//! end of a batch serves as the start of the next if there was no pause between them; after a pause
-//! only one batch in [`TIMED_EVERY`] is timed with two reads.
+//! To know how long requests take, and so how many to claim at once (`pace.rs`), it times batches, at
+//! most one clock read a batch on average: the end of a batch serves as the start of the next if there
+//! was no pause between them; after a pause only one batch in [`TIMED_EVERY`] is timed with two reads.
 
 /// A batch of at least this many requests is worth a clock read each time.
 const TIMED_LEN_MIN: usize = 16;

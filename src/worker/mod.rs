@@ -112,8 +112,10 @@ impl<'s, M: StateMachine> Worker<'s, M> {
     fn help(&mut self) -> bool {
         let (own, homes) = (self.index, self.shared.homes);
         // Each helper begins at another worker.
-        (own + 1..homes).chain(0..own.min(homes)).any(|other| {
-            self.shared.workers[other].wants_help.load(Ordering::Relaxed) != Help::NONE
+        let begin = own % homes;
+        (begin + 1..homes).chain(0..=begin).any(|other| {
+            other != own
+                && self.shared.workers[other].wants_help.load(Ordering::Relaxed) != Help::NONE
                 && self.help_one(other)
         })
     }
@@ -141,7 +143,8 @@ impl<'s, M: StateMachine> Worker<'s, M> {
         let Some(claimed) = window.claim(bound, &mut self.slots) else {
             return false;
         };
-        let full = claimed.len == bound;
+        // A batch that ends with the array may have more behind it, too.
+        let full = claimed.len == bound || window.ends_the_array(claimed);
         if at_home && shared.workers.len() > 1 {
             self.report_load(group, full && window.has_ready(bound));
         }

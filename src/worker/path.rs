@@ -10,6 +10,8 @@ pub(super) struct Path {
     visited: Vec<u64>,
     /// The stages in the order of the visits.
     stages: Vec<u16>,
+    /// Whether the stage that the worker says it is in has been entered: not while its hooks run.
+    pub(super) has_entered: bool,
 }
 
 impl Path {
@@ -17,6 +19,7 @@ impl Path {
         Self {
             visited: vec![0; stages.div_ceil(u64::BITS as usize)],
             stages: Vec::with_capacity(stages),
+            has_entered: true,
         }
     }
 

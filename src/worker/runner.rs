@@ -108,11 +108,14 @@ impl<'s, M: StateMachine> Runner<'s, M> {
         }
     }
 
-    /// Ends the request that was inside a stage when it panicked.
+    /// Ends the request that panicked inside a stage, or in a hook before it.
     #[cold]
     fn end_panicked(&mut self, batch: &Batch<'_, M>, at: usize, message: Box<str>) {
         if let Some((stage, _)) = self.progress.stage_and_group() {
-            self.progress.flow.leave(stage);
+            match std::mem::replace(&mut self.path.has_entered, true) {
+                true => self.progress.flow.leave(stage),
+                false => self.progress.flow.turn_back(stage),
+            }
         }
         self.panicked(batch, at, message);
     }

@@ -132,7 +132,7 @@ pub fn receive(window: &Payloads) -> Option<u64> {
                 assert_eq!(*value, position % RUN + RUN, "what was run as {position}");
                 *value = 0;
             });
-            window.consume(order, cursor, finished.entry());
+            window.consume(order, cursor, finished.receipt());
             window.publish_received(cursor);
             Some(position)
         })
@@ -149,7 +149,7 @@ pub fn receive_orphan(window: &Payloads) -> Option<u64> {
             let (slot, position) = (orphan.place.slot(), orphan.place.position);
             assert_eq!(orphan.phase, Phase::Cancelled);
             payload(window, slot, |value| assert_eq!(*value, position % RUN));
-            window.consume(window.order(), cursor, orphan.entry());
+            window.consume(window.order(), cursor, orphan.receipt());
             window.publish_received(cursor);
             Some(position)
         })
