@@ -99,3 +99,8 @@ pub use window::Order;
 
 #[cfg(feature = "macros")]
 pub use stageline_macros::state_machine;
+
+/// The README's example is one of the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

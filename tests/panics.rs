@@ -366,6 +366,12 @@ fn a_hook_that_panics_ends_its_request() {
             assert_eq!(ended.contains("an odd position"), position % 2 == 1, "{ended}");
             assert_eq!(ended == "done", position % 2 == 0, "{ended}");
         }
+        let stages = pipeline.stats().stages;
+        assert!(
+            stages.iter().all(|stage| stage.entered <= 3),
+            "half were refused before each stage"
+        );
+        assert_eq!(stages[0].entered, 3);
     }
 }
 

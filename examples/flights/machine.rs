@@ -11,6 +11,9 @@ const LATE_FROM: i16 = 15;
 const MAJOR_FROM: i16 = 45;
 const SEVERE_FROM: i16 = 180;
 
+/// One row in this many has its stages timed.
+pub const SAMPLE_EVERY: u64 = 64;
+
 /// One instance for each worker; the tables are shared.
 #[derive(Debug)]
 pub struct FlightMachine {

@@ -6,7 +6,7 @@ use crate::failure::{Failure, Failures};
 use crate::flight::Flight;
 use crate::input::{Source, progress_bar};
 use crate::lookup::Lookup;
-use crate::machine::FlightMachine;
+use crate::machine::{FlightMachine, SAMPLE_EVERY};
 use crate::store::Store;
 use crate::summary::Summary;
 use crate::tally::Tally;
@@ -17,9 +17,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
-
-/// One row in this many has its stages timed.
-const SAMPLE_EVERY: u64 = 64;
 
 /// Reads the inputs into the database.
 pub fn run(args: &Args) -> Result<Summary, Failures> {

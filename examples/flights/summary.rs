@@ -2,6 +2,7 @@
 
 use crate::flight::Bucket;
 use crate::lookup::Lookup;
+use crate::machine::SAMPLE_EVERY;
 use crate::store::Written;
 use crate::tally::{Delays, Tally};
 use stageline::{Ledger, Report, Stats};
@@ -91,7 +92,7 @@ impl Summary {
             let (name, entered) = (&stage.name, stage.entered);
             writeln!(f, "  {name:<16} {entered:>9} {mean:>10} {p99:>10}")?;
         }
-        Ok(())
+        writeln!(f, "  (mean and p99 are of one row in {SAMPLE_EVERY})")
     }
 
     fn rate(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -128,7 +128,8 @@ impl<M: StateMachine> RequestGroup<M> {
     ///
     /// # Errors
     ///
-    /// [`RecvError::NothingInFlight`] where [`Receiver::recv`] would wait for ever.
+    /// [`RecvError::NothingInFlight`] if everything submitted has been received: only the caller could
+    /// submit more. (Also when the group is cancelled or the pipeline closed.)
     #[inline]
     pub fn recv(&mut self) -> Result<Output<'_, M>, RecvError> {
         if self.in_flight() == 0 {

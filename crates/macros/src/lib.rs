@@ -59,37 +59,7 @@
 //! }
 //! ```
 //!
-//! # Arguments
-//!
-//! - `data = TYPE`: the type that a request carries. Required.
-//! - `error = TYPE`: the type of a request's failure. Without it,
-//!   `::core::convert::Infallible`.
-//!
-//! # Markers
-//!
-//! - `#[stage]`: the method is a stage. Requests start at the first stage in
-//!   source order. The stages that can follow it are not declared.
-//! - `#[stage(next = [price, ship])]`: the stages that can follow, by the names
-//!   of their methods. `next = []` makes it a last stage.
-//! - `#[close]`: the method is called as `StateMachine::close`. At most one.
-//!
-//! The id of a stage is a constant with the name of the method in upper case and
-//! the visibility of the method.
-//!
-//! The generated code names the engine `::stageline`, so a crate has to depend on
-//! it under that name.
-//!
-//! # Rules
-//!
-//! - A stage is a `fn(&mut self, request: &mut Request<'_, Self>) -> Step`, a
-//!   `#[close]` method a `fn(&mut self)`. Neither is `async`, `const`, `unsafe`
-//!   or `extern`, and neither has type or const parameters of its own.
-//! - Neither is under `#[cfg]`: every build has the same ids.
-//! - The upper case name of a stage is not the name of another method or
-//!   constant of the block.
-//! - A machine has from 1 to 4096 stages.
-//!
-//! All the mistakes in a block are reported together.
+//! Its arguments, markers and rules are those of the attribute's own page.
 
 mod check;
 mod errors;
@@ -104,7 +74,54 @@ use quote::quote;
 
 use errors::Errors;
 
-/// Makes a state machine of an inherent `impl` block; see the [crate docs](crate).
+/// Makes a state machine of an inherent `impl` block, whose methods marked `#[stage]` are its stages.
+///
+/// ```ignore
+/// #[state_machine(data = u64, error = String)]
+/// impl Pricing {
+///     #[stage(next = [price])]
+///     fn check(&mut self, request: &mut Request<'_, Self>) -> Step {
+///         request.next(Self::PRICE)
+///     }
+///
+///     #[stage(next = [])]
+///     fn price(&mut self, request: &mut Request<'_, Self>) -> Step {
+///         request.done()
+///     }
+/// }
+/// ```
+///
+/// # Arguments
+///
+/// - `data = TYPE`: the type that a request carries. Required.
+/// - `error = TYPE`: the type of a request's failure. Without it,
+///   `::core::convert::Infallible`.
+///
+/// # Markers
+///
+/// - `#[stage]`: the method is a stage. Requests start at the first stage in
+///   source order. The stages that can follow it are not declared.
+/// - `#[stage(next = [price, ship])]`: the stages that can follow, by the names
+///   of their methods. `next = []` makes it a last stage.
+/// - `#[close]`: the method is called as `StateMachine::close`. At most one.
+///
+/// The id of a stage is a constant with the name of the method in upper case and
+/// the visibility of the method.
+///
+/// The generated code names the engine `::stageline`, so a crate has to depend on
+/// it under that name.
+///
+/// # Rules
+///
+/// - A stage is a `fn(&mut self, request: &mut Request<'_, Self>) -> Step`, a
+///   `#[close]` method a `fn(&mut self)`. Neither is `async`, `const`, `unsafe`
+///   or `extern`, and neither has type or const parameters of its own.
+/// - Neither is under `#[cfg]`: every build has the same ids.
+/// - The upper case name of a stage is not the name of another method or
+///   constant of the block.
+/// - A machine has from 1 to 4096 stages.
+///
+/// All the mistakes in a block are reported together.
 #[proc_macro_attribute]
 pub fn state_machine(
     args: proc_macro::TokenStream,
