@@ -119,8 +119,11 @@ impl<T, E> Window<T, E> {
 
     /// Asks for the lines that running and completing a batch will write, all at once and to be
     /// written: the look before the claim has brought them to be read.
-    #[inline(always)]
     pub fn prepare(&self, lane_index: usize, claimed: Claimed, slots: &[u32]) {
+        if claimed.len == 1 {
+            // Its receiver polls it, and would take the line back before it is finished.
+            return;
+        }
         match claimed.order {
             Order::Submission => {
                 let slots = self.stretch(claimed.first, claimed.len);
@@ -135,17 +138,22 @@ impl<T, E> Window<T, E> {
         }
     }
 
-    /// How many slots ahead of each slot of a batch the one stands that the next batch has in its place;
-    /// 0 if the next batch is not ready by now, or does not follow in the array, or other workers may
-    /// take it.
+    /// Which slot to ask for as each one of a batch begins, counted from that one: the one in its place in
+    /// the next batch, if that is ready by now, follows in the array, and no other worker may take it;
+    /// else the slot itself. None for a single request: its receiver may poll the slot, and would take the
+    /// line back before the request is done.
     #[inline(always)]
-    pub fn distance_to_next_batch(&self, claimed: Claimed) -> usize {
-        let (first, len) = (self.slot_of(Order::Submission, claimed.first), claimed.len);
+    pub fn prefetch_distance(&self, claimed: Claimed) -> Option<usize> {
+        let len = claimed.len;
+        if len == 1 {
+            return None;
+        }
+        let first = self.slot_of(Order::Submission, claimed.first);
         if len < AHEAD_MIN || self.lanes.len() > 1 || first + 2 * len > self.slots.len() {
-            return 0;
+            return Some(0);
         }
         let last = claimed.first.wrapping_add(2 * len as u64 - 1);
-        if self.slot(first + 2 * len - 1).is_ready(last) { len } else { 0 }
+        Some(if self.slot(first + 2 * len - 1).is_ready(last) { len } else { 0 })
     }
 
     /// Hands a claimed batch to the receiver, each request with the phase that it ended in, or all of
@@ -193,6 +201,7 @@ impl<T, E> Window<T, E> {
             slot.finish(claimed.first.wrapping_add(behind as u64), phase(behind));
         };
         match claimed.order {
+            Order::Submission if claimed.len == 1 => finish(self.claimed_slot(claimed, slots, 0)),
             Order::Submission => {
                 self.stretch(claimed.first, claimed.len).iter().rev().for_each(&mut finish);
             }

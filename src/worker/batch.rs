@@ -62,11 +62,11 @@ impl<'a, M: StateMachine> Batch<'a, M> {
         match claimed.order {
             Order::Submission => {
                 let slots = window.stretch(position, claimed.len - from);
-                row.run(self, slots, |slot| slot, window.distance_to_next_batch(claimed));
+                row.run(self, slots, |slot| slot, window.prefetch_distance(claimed));
             }
             Order::Completion => {
                 let slots = &self.slots[from..claimed.len];
-                row.run(self, slots, |slot| window.slot(*slot as usize), 0);
+                row.run(self, slots, |slot| window.slot(*slot as usize), None);
             }
         }
     }
@@ -90,22 +90,29 @@ struct Row<'e, 'r, M: StateMachine> {
 
 impl<'r, M: StateMachine> Row<'_, 'r, M> {
     /// Runs the requests in these slots of the batch; `slot_of` finds the slot of an entry, and `ahead` is
-    /// that of [`Window::distance_to_next_batch`](crate::window::Window::distance_to_next_batch).
+    /// that of [`Window::prefetch_distance`](crate::window::Window::prefetch_distance).
     #[inline(always)]
     fn run<E>(
         &mut self,
         batch: &'r Batch<'_, M>,
         mut entries: &'r [E],
         slot_of: impl Fn(&'r E) -> &'r Slot<M::Data>,
-        ahead: usize,
+        ahead: Option<usize>,
     ) {
         let is_plain = batch.shared.rules.plain_visits.is_some();
         while !entries.is_empty() {
             let special = if is_plain { batch.next_sampled(self.position) } else { 0 };
             let plain = &entries[..special.min(entries.len())];
+            let (machine, request) = (&mut *self.machine, &mut *self.request);
             // SAFETY: slots of the claimed batch; `request` goes from one to the next.
-            let (done, ran) =
-                unsafe { batch.run_plain(self.machine, self.request, (plain, &slot_of), ahead) };
+            let (done, ran) = unsafe {
+                match ahead {
+                    Some(ahead) => {
+                        batch.run_plain::<_, true>(machine, request, (plain, &slot_of), ahead)
+                    }
+                    None => batch.run_plain::<_, false>(machine, request, (plain, &slot_of), 0),
+                }
+            };
             let Some((next, rest)) = entries[done..].split_first() else { return };
             let visits = match ran {
                 Ran::Ended(_) => 0,

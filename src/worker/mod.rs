@@ -143,12 +143,13 @@ impl<'s, M: StateMachine> Worker<'s, M> {
         let Some(claimed) = window.claim(bound, &mut self.slots) else {
             return false;
         };
-        // A batch that ends with the array may have more behind it, too.
-        let full = claimed.len == bound || window.ends_the_array(claimed);
-        if at_home && shared.workers.len() > 1 {
-            self.report_load(group, full && window.has_ready(bound));
-        }
-        if claimed.len > 1 && shared.workers.len() > 1 {
+        let full = claimed.len == bound;
+        if shared.workers.len() > 1 {
+            if at_home {
+                // A batch that ends with the array may have more behind it, too.
+                let cut = full || window.ends_the_array(claimed);
+                self.report_load(group, cut && window.has_ready(bound));
+            }
             window.prepare(self.index, claimed, &self.slots);
         }
         let timing = self.clock.begin(claimed.len, full, || context.now_ns());

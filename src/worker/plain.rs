@@ -27,7 +27,7 @@ impl<M: StateMachine> Batch<'_, M> {
     ///
     /// `request` may go to each of the slots (see [`Request::go_to`]).
     #[inline(never)]
-    pub(super) unsafe fn run_plain<'r, E>(
+    pub(super) unsafe fn run_plain<'r, E, const PREFETCH: bool>(
         &self,
         machine: &mut M,
         request: &mut Request<'r, M>,
@@ -42,8 +42,9 @@ impl<M: StateMachine> Batch<'_, M> {
         let done = |rest: &std::slice::Iter<'_, E>| entries.len() - rest.len() - 1;
         while let Some(entry) = rest.next() {
             let slot = slot_of(entry);
-            // The next batch's slots come while this one runs.
-            sync::prefetch_for_write(std::ptr::from_ref(slot).wrapping_add(ahead));
+            if PREFETCH {
+                sync::prefetch_for_write(std::ptr::from_ref(slot).wrapping_add(ahead));
+            }
             // SAFETY: by this function's contract.
             unsafe { request.go_to(slot) };
             if control.load(Ordering::Relaxed) & Control::CHECK != 0 {
