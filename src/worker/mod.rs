@@ -19,6 +19,7 @@ use crate::shared::{Group, Help, Shared, WorkerShared};
 use crate::stage::StateMachine;
 use crate::sync::Ordering;
 use crate::wait::{Pause, Spinner};
+use crate::window::Claimed;
 use clock::BatchClock;
 use hot_set::HotSet;
 use runner::Runner;
@@ -143,6 +144,7 @@ impl<'s, M: StateMachine> Worker<'s, M> {
         let Some(claimed) = window.claim(bound, &mut self.slots) else {
             return false;
         };
+        let Claimed { first, len, order } = claimed;
         let full = claimed.len == bound;
         if shared.workers.len() > 1 {
             if at_home {
@@ -153,7 +155,7 @@ impl<'s, M: StateMachine> Worker<'s, M> {
             window.prepare(self.index, claimed, &self.slots);
         }
         let timing = self.clock.begin(claimed.len, full, || context.now_ns());
-        let phases = self.runner.run(index, claimed, &self.slots);
+        let phases = self.runner.run(index, first, len, order, &self.slots);
         window.complete(self.index, claimed, &self.slots, phases);
         group.front.receive_event.notify();
         if let Some(elapsed_ns) = self.clock.end(timing, || context.now_ns()) {

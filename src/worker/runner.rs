@@ -9,7 +9,7 @@ use crate::request::Request;
 use crate::shared::{Progress, Shared};
 use crate::slot::Phase;
 use crate::stage::StateMachine;
-use crate::window::Claimed;
+use crate::window::{Claimed, Order};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What one worker runs requests with.
@@ -40,13 +40,22 @@ impl<'s, M: StateMachine> Runner<'s, M> {
         Path::bytes(stages)
     }
 
-    /// Runs a claimed batch. The phases that its requests ended in; `None` if all of them are done.
+    /// Runs a claimed batch. The phases that its requests ended in; `None` if all of them are done. (What was
+    /// claimed comes field by field: copied as a whole, in wider pieces than it was written in, it would wait
+    /// for those stores to commit.)
     #[inline(always)]
-    pub(super) fn run(&mut self, group: u32, claimed: Claimed, slots: &[u32]) -> Option<&[Phase]> {
-        let (shared, progress, len) = (self.shared, self.progress, claimed.len);
+    pub(super) fn run(
+        &mut self,
+        group: u32,
+        first: u64,
+        len: usize,
+        order: Order,
+        slots: &[u32],
+    ) -> Option<&[Phase]> {
+        let (shared, progress) = (self.shared, self.progress);
         progress.begin_batch(group, len);
         self.ends.begin();
-        let batch = &Batch::new(shared, progress, group, claimed, slots);
+        let batch = &Batch::new(shared, progress, group, Claimed { first, len, order }, slots);
         let mut at = 0;
         while at < len {
             if self.machine.is_none() && !self.renew_machine() {
