@@ -114,18 +114,16 @@ impl<'r, M: StateMachine> Row<'_, 'r, M> {
                 }
             };
             let Some((next, rest)) = entries[done..].split_first() else { return };
-            let visits = match ran {
-                Ran::Ended(_) => 0,
-                Ran::Unfinished(visits) => visits,
+            let phase = match ran {
+                Ran::Ended(phase) => phase,
+                Ran::Unfinished(visits) => {
+                    batch.run_checked(self.machine, self.path, self.request, visits)
+                }
                 Ran::Done => {
                     // SAFETY: as above.
                     unsafe { self.request.go_to(slot_of(next)) };
-                    0
+                    batch.run_checked(self.machine, self.path, self.request, 0)
                 }
-            };
-            let phase = match ran {
-                Ran::Ended(phase) => phase,
-                _ => batch.run_checked(self.machine, self.path, self.request, visits),
             };
             self.ends.set(self.request, phase);
             self.position = self.position.wrapping_add(done as u64 + 1);
