@@ -58,6 +58,17 @@ impl<'a, M: StateMachine> Batch<'a, M> {
     ) {
         let (claimed, window) = (self.claimed, &self.group.window);
         let position = claimed.first.wrapping_add(from as u64);
+        if claimed.len == 1 && self.is_plain() && self.next_sampled(position) > 0 {
+            match self.run_one(self.hot(), machine, request) {
+                Ran::Done => {}
+                Ran::Ended(phase) => ends.set(request, phase),
+                Ran::Unfinished(visits) => {
+                    let phase = self.run_checked(machine, path, request, visits);
+                    ends.set(request, phase);
+                }
+            }
+            return;
+        }
         let mut row = Row { machine, path, ends, request, position };
         match claimed.order {
             Order::Submission => {
@@ -69,6 +80,12 @@ impl<'a, M: StateMachine> Batch<'a, M> {
                 row.run(self, slots, |slot| window.slot(*slot as usize), None);
             }
         }
+    }
+
+    /// Whether requests need no more than their stages run one after the other, unless they are sampled.
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        self.shared.rules.plain_visits.is_some()
     }
 
     /// How many requests from `position` on come before one whose times are taken.
@@ -99,9 +116,8 @@ impl<'r, M: StateMachine> Row<'_, 'r, M> {
         slot_of: impl Fn(&'r E) -> &'r Slot<M::Data>,
         ahead: Option<usize>,
     ) {
-        let is_plain = batch.shared.rules.plain_visits.is_some();
         while !entries.is_empty() {
-            let special = if is_plain { batch.next_sampled(self.position) } else { 0 };
+            let special = if batch.is_plain() { batch.next_sampled(self.position) } else { 0 };
             let plain = &entries[..special.min(entries.len())];
             let (machine, request) = (&mut *self.machine, &mut *self.request);
             // SAFETY: slots of the claimed batch; `request` goes from one to the next.

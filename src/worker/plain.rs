@@ -17,6 +17,24 @@ pub(super) enum Ran {
     Unfinished(u32),
 }
 
+/// What the hot loop needs of a batch, apart, so that it is not loaded again after each call.
+pub(super) struct Hot<'a, M: StateMachine> {
+    runs: Runs<'a, M>,
+    /// Where the worker says which stage it is in.
+    stage: &'a AtomicU32,
+    control: &'a AtomicU32,
+    /// The last stage of the table.
+    last: usize,
+}
+
+impl<M: StateMachine> Clone for Hot<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M: StateMachine> Copy for Hot<'_, M> {}
+
 impl<M: StateMachine> Batch<'_, M> {
     /// The hot loop: the requests in these slots one after the other, up to one that is not done.
     /// How many are, and what is with the one behind them.
@@ -34,9 +52,7 @@ impl<M: StateMachine> Batch<'_, M> {
         (entries, slot_of): (&'r [E], impl Fn(&'r E) -> &'r Slot<M::Data>),
         ahead: usize,
     ) -> (usize, Ran) {
-        let table = &self.shared.context.table;
-        let (runs, stage, last) = (table.runs(), &self.progress.stage, table.len() - 1);
-        let control = &self.group.front.control;
+        let hot = self.hot();
         let mut rest = entries.iter();
         // How many are done is known from what is left: a count would be one store more for each.
         let done = |rest: &std::slice::Iter<'_, E>| entries.len() - rest.len() - 1;
@@ -47,20 +63,39 @@ impl<M: StateMachine> Batch<'_, M> {
             }
             // SAFETY: by this function's contract.
             unsafe { request.go_to(slot) };
-            if control.load(Ordering::Relaxed) & Control::CHECK != 0 {
-                return (done(&rest), Ran::Unfinished(0));
-            }
-            // SAFETY: the first stage is in the table.
-            let (ended_at, step) = unsafe { run_straight(runs, stage, machine, request, 0) };
-            if step == Step::DONE && ended_at == last {
-                continue;
-            }
-            match self.run_on(machine, request, ended_at, step) {
+            match self.run_one(hot, machine, request) {
                 Ran::Done => {}
                 ran => return (done(&rest), ran),
             }
         }
         (entries.len(), Ran::Done)
+    }
+
+    /// Runs the request that `request` stands for, unless its group says that it needs a closer look.
+    #[inline(always)]
+    pub(super) fn run_one(
+        &self,
+        hot: Hot<'_, M>,
+        machine: &mut M,
+        request: &mut Request<'_, M>,
+    ) -> Ran {
+        if hot.control.load(Ordering::Relaxed) & Control::CHECK != 0 {
+            return Ran::Unfinished(0);
+        }
+        // SAFETY: the first stage is in the table.
+        let (ended_at, step) = unsafe { run_straight(hot.runs, hot.stage, machine, request, 0) };
+        if step == Step::DONE && ended_at == hot.last {
+            return Ran::Done;
+        }
+        self.run_on(machine, request, ended_at, step)
+    }
+
+    /// What the hot loop needs of the batch.
+    #[inline(always)]
+    pub(super) fn hot(&self) -> Hot<'_, M> {
+        let table = &self.shared.context.table;
+        let (stage, control) = (&self.progress.stage, &self.group.front.control);
+        Hot { runs: table.runs(), stage, control, last: table.len() - 1 }
     }
 
     /// The rest of a request's way, when it has left the straight one by a step from `stage`. A way
