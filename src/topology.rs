@@ -135,36 +135,32 @@ pub(crate) fn plan(topology: &Topology, wish: PinWish<'_>) -> PinPlan {
             reason: format!("on the {} CPUs that were named", distinct.len()),
         };
     }
-    if workers > free {
-        return PinPlan {
-            cpus: vec![None; workers],
-            crowded: true,
-            awake_max: free.max(1),
-            reason: format!(
-                "not pinned: {workers} workers and {reserve} CPUs kept free are more than the {usable} \
-                 CPUs of this process"
-            ),
-        };
-    }
+    let crowded = workers > free;
+    // Beyond the number of CPUs workers only help.
+    let awake_max = if crowded { free.max(1) } else { workers };
     if !pin || topology.allowed.is_empty() {
         let reason = if pin { "the system does not name its CPUs" } else { "as asked" };
-        return PinPlan {
-            cpus: vec![None; workers],
-            crowded: false,
-            awake_max: workers,
-            reason: format!("not pinned: {reason}"),
-        };
+        let reason = format!("not pinned: {reason}");
+        return PinPlan { cpus: vec![None; workers], crowded, awake_max, reason };
     }
     // A caller that is pinned keeps its CPU; the lowest ones are kept free otherwise.
     let own = if caller.len() == 1 { caller[0] } else { topology.allowed[0] };
     let (kept, others): (Vec<_>, Vec<_>) =
         topology.allowed.iter().copied().partition(|cpu| reserve > 0 && *cpu == own);
     let by_choice = others.into_iter().rev().chain(kept);
+    let homes = by_choice.take(awake_max).map(Some);
+    let mut reason = format!("one worker a CPU, {reserve} of {usable} CPUs kept free");
+    if crowded {
+        reason += &format!(
+            "; {} of {workers} workers only help, and are not pinned",
+            workers - awake_max
+        );
+    }
     PinPlan {
-        cpus: by_choice.take(workers).map(Some).collect(),
-        crowded: false,
-        awake_max: workers,
-        reason: format!("one worker a CPU, {reserve} of {usable} CPUs kept free"),
+        cpus: homes.chain(std::iter::repeat(None)).take(workers).collect(),
+        crowded,
+        awake_max,
+        reason,
     }
 }
 
@@ -188,9 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn more_workers_than_cpus_are_not_pinned() {
+    fn workers_beyond_the_cpus_are_not_pinned() {
         let crowded = plan(&machine(2), wish(10));
-        assert_eq!(crowded.cpus, vec![None; 10]);
+        assert_eq!(crowded.cpus[0], Some(1));
+        assert_eq!(crowded.cpus[1..], [None; 9]);
         assert!(crowded.crowded);
         assert_eq!(crowded.awake_max, 1);
         let all = plan(&machine(2), PinWish { reserve: 0, ..wish(2) });

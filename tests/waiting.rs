@@ -110,7 +110,9 @@ fn a_crowded_pipeline_parks_whatever_was_asked_for() {
         let report = pipeline.report();
         assert!(report.crowded);
         assert_eq!((report.wait_asked, report.wait), (strategy, WaitStrategy::SpinThenPark));
-        assert!(report.workers.iter().all(|worker| !worker.pinned && worker.cpu.is_none()));
+        // One CPU is kept free, and the workers beyond the others only help.
+        let mut helpers = report.workers.iter().skip((cpus - 1).max(1));
+        assert!(helpers.all(|worker| !worker.pinned && worker.cpu.is_none()));
         let text = report.to_string();
         assert!(text.contains(": more threads than CPUs, so idle ones sleep at once"), "{text}");
         let instead = text.contains(&format!("instead of {strategy:?}"));
