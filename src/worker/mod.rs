@@ -71,6 +71,8 @@ impl<'s, M: StateMachine> Worker<'s, M> {
             }
             self.clock.pause();
             if self.hot.watch_only(self.shared) {
+                self.serve_hot();
+                spinner.reset();
                 continue;
             }
             self.ask_for_help(Help::NONE);
