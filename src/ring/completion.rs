@@ -76,8 +76,7 @@ mod tests {
 
     #[test]
     fn laps_are_told_apart() {
-        let entries: Vec<_> =
-            (0..4).map(|_| AtomicU32::new(CompletionRing::EMPTY)).collect();
+        let entries: Vec<_> = (0..4).map(|_| AtomicU32::new(CompletionRing::EMPTY)).collect();
         let ring = CompletionRing::new(&entries);
         for count in 0..50_u64 {
             assert_eq!(ring.peek(count), None, "entry {count} before its push");

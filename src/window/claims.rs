@@ -117,8 +117,8 @@ impl<T, E> Window<T, E> {
         &self.claim.pace
     }
 
-    /// Asks for the lines that running and completing a batch will write, all at once and to be
-    /// written: the look before the claim has brought them to be read.
+    /// For one of several workers: asks for the lines that running and completing a batch will write, all at
+    /// once and to be written: the look before the claim has brought them to be read.
     pub fn prepare(&self, lane_index: usize, claimed: Claimed, slots: &[u32]) {
         if claimed.len == 1 {
             // Its receiver polls it, and would take the line back before it is finished.
@@ -138,18 +138,18 @@ impl<T, E> Window<T, E> {
         }
     }
 
-    /// Which slot to ask for as each one of a batch begins, counted from that one: the one in its place in
-    /// the next batch, if that is ready by now, follows in the array, and no other worker may take it;
-    /// else the slot itself. None for a single request: its receiver may poll the slot, and would take the
-    /// line back before the request is done.
+    /// Which slot a sole worker asks for as each one of a batch begins, counted from that one: the one in
+    /// its place in the next batch, if that is ready by now and follows in the array; else the slot itself.
+    /// None for a single request: its receiver may poll the slot, and would take the line back before the
+    /// request is done. None where there are more workers: see [`prepare`](Self::prepare).
     #[inline(always)]
     pub fn prefetch_distance(&self, claimed: Claimed) -> Option<usize> {
         let len = claimed.len;
-        if len == 1 {
+        if len == 1 || self.lanes.len() > 1 {
             return None;
         }
         let first = self.slot_of(Order::Submission, claimed.first);
-        if len < AHEAD_MIN || self.lanes.len() > 1 || first + 2 * len > self.slots.len() {
+        if len < AHEAD_MIN || first + 2 * len > self.slots.len() {
             return Some(0);
         }
         let last = claimed.first.wrapping_add(2 * len as u64 - 1);
@@ -175,13 +175,7 @@ impl<T, E> Window<T, E> {
         }
     }
 
-    fn complete_mixed(
-        &self,
-        lane_index: usize,
-        claimed: Claimed,
-        slots: &[u32],
-        phases: &[Phase],
-    ) {
+    fn complete_mixed(&self, lane_index: usize, claimed: Claimed, slots: &[u32], phases: &[Phase]) {
         phases.iter().for_each(|phase| self.lanes[lane_index].count(*phase, 1));
         self.hand_back(lane_index, claimed, slots, |ahead| phases[ahead]);
     }

@@ -8,7 +8,7 @@ mod place;
 mod receipts;
 mod submissions;
 
-pub use place::{Claimed, Receipt, Finished, Order, Place};
+pub use place::{Claimed, Finished, Order, Place, Receipt};
 
 use crate::cold::Cold;
 use crate::pace::Pace;

@@ -40,7 +40,6 @@ pub struct Finished {
     pub(super) lane: u16,
 }
 
-
 /// What releasing a finished slot takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {

@@ -1,6 +1,6 @@
 //! The receive end's part: from a finished slot to a free one.
 
-use super::{Receipt, Finished, Order, Place, Window};
+use super::{Finished, Order, Place, Receipt, Window};
 use crate::slab::{OutOfMemory, Slab};
 use crate::slot::Phase;
 use crate::sync::{self, Ordering};
