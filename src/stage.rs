@@ -155,10 +155,10 @@ impl Step {
         Self(stage.0 as u32)
     }
 
-    /// The index of the next stage, or a number above all of them.
+    /// Whether the next stage is this one, of a table with at most [`ENDS`] stages.
     #[inline(always)]
-    pub(crate) const fn index(self) -> usize {
-        self.0 as usize
+    pub(crate) const fn leads_to(self, stage: usize) -> bool {
+        self.0 == stage as u32
     }
 
     #[inline(always)]

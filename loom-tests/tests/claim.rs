@@ -1,15 +1,17 @@
 //! `src/ring/claim.rs`: every position that is Ready goes to exactly one worker, and to none before it
 //! is Ready.
 //!
-//! Proven: for two workers at one window of two slots, claiming singly and in batches of two, beside
-//! the submission of up to two requests, no position is taken twice, none is lost, and each worker
-//! sees the payload of what it has taken.
+//! Proven: for two workers at one window of two slots, claiming singly, in batches of two, and by a
+//! prepared look, beside the submission of up to two requests, no position is taken twice, none is
+//! lost, and each worker sees the payload of what it has taken.
 //! Bound: none, except where a model says three preemptions.
 //! Not proven: more than two workers, batches above two.
 
 mod common;
 
-use common::window::{Payloads, Producer, claim, complete, submit_shared, window, work};
+use common::window::{
+    Payloads, Producer, claim, complete, expect, submit_shared, window, work, work_expected,
+};
 use common::{ALL, THREE, explore, join, spawn};
 use stageline_loom::sync::Arc;
 use stageline_loom::window::Order;
@@ -49,6 +51,32 @@ fn a_batch_against_a_single_claim() {
         assert!(producer.submit() && producer.submit());
         format!("{:?}", two_workers(&window, [2, 1]))
     });
+}
+
+/// A worker that has prepared for the first request, while another one claims it.
+#[test]
+fn an_expected_request_against_a_claim() {
+    for order in [Order::Submission, Order::Completion] {
+        let expected = ["[0] [1] then []", "[0] [] then [1]", "[] [0, 1] then []"];
+        explore("claim::an_expected_request_against_a_claim", ALL, &expected, move || {
+            let window = window(2, 2, 0, order);
+            let prepared = expect(&window);
+            let mut producer = Producer::new(&window);
+            assert!(producer.submit() && producer.submit());
+            let workers = [
+                spawn({
+                    let window = window.clone();
+                    move || work_expected(&window, 0, &prepared)
+                }),
+                spawn({
+                    let window = window.clone();
+                    move || work(&window, 1, 2)
+                }),
+            ];
+            let [first, second] = workers.map(join);
+            format!("{first:?} {second:?} then {:?}", work(&window, 0, 2))
+        });
+    }
 }
 
 #[test]

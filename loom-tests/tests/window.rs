@@ -10,7 +10,8 @@
 mod common;
 
 use common::window::{
-    Payloads, Producer, claim, complete, receive, receive_orphan, submit_shared, window, work,
+    Payloads, Producer, claim, complete, expect, receive, receive_orphan, submit_shared, window,
+    work, work_expected,
 };
 use common::{ALL, THREE, TWO, explore, join, spawn, step};
 use stageline_loom::sync::Arc;
@@ -278,6 +279,37 @@ fn reopened_in_another_order() {
                 std::iter::from_fn(|| receive(&window)).count()
             });
             assert_eq!(join(rest), 2 - usize::from(received.is_some()));
+            format!("{run:?}")
+        });
+    }
+}
+
+/// The next opening in another order, while a worker is prepared for a request of the old one.
+#[test]
+fn expected_in_another_order() {
+    for (before, after) in [(Completion, Submission), (Submission, Completion)] {
+        let expected = ["[]", "[2]"];
+        explore("window::expected_in_another_order", ALL, &expected, move || {
+            let window = if before == Completion { permuted() } else { window(2, 2, 2, before) };
+            let opener = spawn({
+                let window = window.clone();
+                move || {
+                    window.reopen(after);
+                    assert!(Producer::new(&window).submit());
+                }
+            });
+            let worker = spawn({
+                let window = window.clone();
+                move || work_expected(&window, 0, &expect(&window))
+            });
+            join(opener);
+            let run = join(worker);
+            // What is left goes its way.
+            let rest = spawn(move || {
+                while !work(&window, 1, 2).is_empty() {}
+                std::iter::from_fn(|| receive(&window)).count()
+            });
+            assert_eq!(join(rest), 1, "it is received, whoever ran it");
             format!("{run:?}")
         });
     }

@@ -64,6 +64,23 @@ impl<T, E> Window<T, E> {
         }
     }
 
+    /// What a worker will have claimed when it has claimed the next request and no more. (In either order
+    /// its slot is written down.)
+    #[inline(always)]
+    pub fn expected(&self, slots: &mut [u32]) -> Claimed {
+        let (order, first) = (self.order(), self.claim.cursor.position());
+        slots[0] = self.slot_of(order, first) as u32;
+        Claimed { first, len: 1, order }
+    }
+
+    /// Claims the request that was [`expected`](Self::expected) and has been seen ready in its slot,
+    /// unless another worker was first, or the group has been opened anew in another order meanwhile.
+    #[inline(always)]
+    pub fn claim_expected(&self, expected: Claimed) -> bool {
+        self.order() == expected.order
+            && self.claim_where(|first| usize::from(first == expected.first)).is_some()
+    }
+
     #[inline(always)]
     fn claim_where(&self, ready: impl FnOnce(u64) -> usize) -> Option<Claimed> {
         let cursor = &self.claim.cursor;

@@ -16,7 +16,7 @@ pub(super) struct Batch<'a, M: StateMachine> {
     pub(super) progress: &'a Progress,
     pub(super) claimed: Claimed,
     /// The slots, where the order says that they are needed.
-    slots: &'a [u32],
+    pub(super) slots: &'a [u32],
     /// What its requests are told of it.
     pub(super) scope: Scope<'a, M>,
 }

@@ -81,8 +81,10 @@ impl<M: StateMachine> Batch<'_, M> {
                 shared.stage_times[stage].record(now_ns.saturating_sub(*start_ns));
                 *start_ns = now_ns;
             }
-            if shared.rules.dag && !self.is_declared(stage, step) {
-                request.cold_mut().failure = Failure::Cycle(path.trace(step.index() as u16));
+            if shared.rules.dag
+                && let Some(to) = self.undeclared(stage, step)
+            {
+                request.cold_mut().failure = Failure::Cycle(path.trace(to));
                 flow.leave(stage);
                 return Phase::Cyclic;
             }
@@ -115,12 +117,12 @@ impl<M: StateMachine> Batch<'_, M> {
         }
     }
 
-    /// Whether the table says that a stage may answer so. In an acyclic machine the declarations are
-    /// what `build()` has proved acyclic.
-    fn is_declared(&self, from: usize, step: Step) -> bool {
+    /// The stage that a step leads to without the table's saying so. In an acyclic machine the
+    /// declarations are what `build()` has proved acyclic.
+    fn undeclared(&self, from: usize, step: Step) -> Option<u16> {
         match (step.kind(), self.shared.context.table.next.get(from)) {
-            (StepKind::Next(to), Some(Some(declared))) => declared.contains(&to),
-            _ => true,
+            (StepKind::Next(to), Some(Some(declared))) => (!declared.contains(&to)).then_some(to),
+            _ => None,
         }
     }
 }

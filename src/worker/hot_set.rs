@@ -9,9 +9,6 @@ use crate::sync;
 /// that is about 50 microseconds of silence.
 const IDLE_POLLS_MAX: u32 = 4096;
 
-/// Polls of an only hot group between two looks at everything else.
-const WATCH_POLLS: u32 = 16;
-
 /// A group that is polled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hot {
@@ -61,13 +58,13 @@ impl HotSet {
         }
     }
 
-    /// Where there is one hot group, polls its next slot some times in a loop that does nothing else,
-    /// and so sees a request sooner. Whether it sees one.
+    /// The hot group, where there is one and no more.
     #[inline(always)]
-    pub(super) fn watch_only<M: StateMachine>(&self, shared: &Shared<M>) -> bool {
-        let [only] = self.entries.as_slice() else { return false };
-        let window = &shared.group(only.group).window;
-        (0..WATCH_POLLS).any(|_| window.has_ready(0))
+    pub(super) fn only(&self) -> Option<u32> {
+        match self.entries.as_slice() {
+            [only] => Some(only.group),
+            _ => None,
+        }
     }
 
     /// Whether one of the groups has a request that can be claimed. A hint.

@@ -19,10 +19,12 @@ use crate::shared::{Group, Help, Shared, WorkerShared};
 use crate::stage::StateMachine;
 use crate::sync::Ordering;
 use crate::wait::{Pause, Spinner};
-use crate::window::Claimed;
-use clock::BatchClock;
+use batch::Batch;
 use hot_set::HotSet;
 use runner::Runner;
+
+/// Polls of an only hot group between two looks at everything else.
+const WATCH_POLLS: u32 = 16;
 
 /// What one worker thread owns.
 pub(crate) struct Worker<'s, M: StateMachine> {
@@ -32,7 +34,6 @@ pub(crate) struct Worker<'s, M: StateMachine> {
     index: usize,
     pub(crate) hot: HotSet,
     runner: Runner<'s, M>,
-    clock: BatchClock,
     /// Where the slots of a batch are written down as it is claimed.
     slots: [u32; BATCH_MAX],
 }
@@ -46,7 +47,6 @@ impl<'s, M: StateMachine> Worker<'s, M> {
             own,
             hot: HotSet::with_capacity(index, groups),
             runner: Runner::new(shared, &own.progress, machine),
-            clock: BatchClock::default(),
             slots: [0; BATCH_MAX],
             shared,
         }
@@ -69,13 +69,12 @@ impl<'s, M: StateMachine> Worker<'s, M> {
                 spinner.reset();
                 continue;
             }
-            self.clock.pause();
-            if self.hot.watch_only(self.shared) {
-                self.serve_hot();
+            self.runner.pause();
+            self.ask_for_help(Help::NONE);
+            if self.watch_only() {
                 spinner.reset();
                 continue;
             }
-            self.ask_for_help(Help::NONE);
             self.hot.demote_idle(self.shared);
             if self.shared.stop.load(Ordering::Relaxed) && !self.serve_all() {
                 break;
@@ -141,12 +140,11 @@ impl<'s, M: StateMachine> Worker<'s, M> {
     pub(crate) fn serve(&mut self, index: u32, at_home: bool) -> bool {
         let shared = self.shared;
         let group = shared.group(index);
-        let (window, context) = (&group.window, &shared.context);
+        let window = &group.window;
         let bound = window.pace().batch();
         let Some(claimed) = window.claim(bound, &mut self.slots) else {
             return false;
         };
-        let Claimed { first, len, order } = claimed;
         let full = claimed.len == bound;
         if shared.workers.len() > 1 {
             if at_home {
@@ -156,13 +154,30 @@ impl<'s, M: StateMachine> Worker<'s, M> {
             }
             window.prepare(self.index, claimed, &self.slots);
         }
-        let timing = self.clock.begin(claimed.len, full, || context.now_ns());
-        let phases = self.runner.run(index, first, len, order, &self.slots);
-        window.complete(self.index, claimed, &self.slots, phases);
-        group.front.receive_event.notify();
-        if let Some(elapsed_ns) = self.clock.end(timing, || context.now_ns()) {
-            window.pace().measured(claimed.len, elapsed_ns, shared.rules.batch_max);
+        let batch = Batch::new(shared, &self.own.progress, index, claimed, &self.slots);
+        self.runner.serve(&batch, self.index, full);
+        true
+    }
+
+    /// Where there is one hot group, watches its next slot, with everything at hand that serving a
+    /// request which comes alone takes. Whether there was a request.
+    #[inline(always)]
+    fn watch_only(&mut self) -> bool {
+        let Some(index) = self.hot.only() else { return false };
+        let shared = self.shared;
+        let window = &shared.group(index).window;
+        let expected = window.expected(&mut self.slots);
+        let slot = window.claimed_slot(expected, &self.slots, 0);
+        let batch = Batch::new(shared, &self.own.progress, index, expected, &self.slots);
+        let full = window.pace().batch() == 1;
+        if !(0..WATCH_POLLS).any(|_| slot.is_ready(expected.first)) {
+            return false;
         }
+        if window.has_ready(1) || window.pace().is_long() || !window.claim_expected(expected) {
+            return self.serve_hot();
+        }
+        self.runner.serve(&batch, self.index, full);
+        self.hot.polled(0, true);
         true
     }
 

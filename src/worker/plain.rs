@@ -23,8 +23,8 @@ pub(super) struct Hot<'a, M: StateMachine> {
     /// Where the worker says which stage it is in.
     stage: &'a AtomicU32,
     control: &'a AtomicU32,
-    /// The last stage of the table.
-    last: usize,
+    /// How many there are.
+    stages: usize,
 }
 
 impl<M: StateMachine> Clone for Hot<'_, M> {
@@ -34,6 +34,27 @@ impl<M: StateMachine> Clone for Hot<'_, M> {
 }
 
 impl<M: StateMachine> Copy for Hot<'_, M> {}
+
+impl<M: StateMachine> Hot<'_, M> {
+    /// Whether the group says that its requests are to be looked at one by one.
+    #[inline(always)]
+    fn wants_a_closer_look(self) -> bool {
+        self.control.load(Ordering::Relaxed) & Control::CHECK != 0
+    }
+
+    /// Runs a request from the first stage on, as far as the straight way goes: see [`run_straight`].
+    #[inline(always)]
+    fn run(self, machine: &mut M, request: &mut Request<'_, M>) -> (usize, Step) {
+        // SAFETY: the first stage is in the table.
+        unsafe { run_straight(self.runs, self.stage, machine, request, 0) }
+    }
+
+    /// Whether a way has led straight to its end, done.
+    #[inline(always)]
+    fn is_straight(self, behind: usize, step: Step) -> bool {
+        step == Step::DONE && behind == self.stages
+    }
+}
 
 impl<M: StateMachine> Batch<'_, M> {
     /// The hot loop: the requests in these slots one after the other, up to one that is not done.
@@ -63,7 +84,15 @@ impl<M: StateMachine> Batch<'_, M> {
             }
             // SAFETY: by this function's contract.
             unsafe { request.go_to(slot) };
-            match self.run_one(hot, machine, request) {
+            // As in `run_one`, but with no value in between that is made and looked at for each request.
+            if hot.wants_a_closer_look() {
+                return (done(&rest), Ran::Unfinished(0));
+            }
+            let (behind, step) = hot.run(machine, request);
+            if hot.is_straight(behind, step) {
+                continue;
+            }
+            match self.run_on(machine, request, behind, step) {
                 Ran::Done => {}
                 ran => return (done(&rest), ran),
             }
@@ -79,15 +108,14 @@ impl<M: StateMachine> Batch<'_, M> {
         machine: &mut M,
         request: &mut Request<'_, M>,
     ) -> Ran {
-        if hot.control.load(Ordering::Relaxed) & Control::CHECK != 0 {
+        if hot.wants_a_closer_look() {
             return Ran::Unfinished(0);
         }
-        // SAFETY: the first stage is in the table.
-        let (ended_at, step) = unsafe { run_straight(hot.runs, hot.stage, machine, request, 0) };
-        if step == Step::DONE && ended_at == hot.last {
+        let (behind, step) = hot.run(machine, request);
+        if hot.is_straight(behind, step) {
             return Ran::Done;
         }
-        self.run_on(machine, request, ended_at, step)
+        self.run_on(machine, request, behind, step)
     }
 
     /// What the hot loop needs of the batch.
@@ -95,23 +123,23 @@ impl<M: StateMachine> Batch<'_, M> {
     pub(super) fn hot(&self) -> Hot<'_, M> {
         let table = &self.shared.context.table;
         let (stage, control) = (&self.progress.stage, &self.group.front.control);
-        Hot { runs: table.runs(), stage, control, last: table.len() - 1 }
+        Hot { runs: table.runs(), stage, control, stages: table.len() }
     }
 
-    /// The rest of a request's way, when it has left the straight one by a step from `stage`. A way
-    /// that has led elsewhere after more stages than the rules say is left to the checked loop.
+    /// The rest of a request's way, when it has left the straight one by a step from the stage before
+    /// `behind`. A way that has led elsewhere after more stages than the rules say is left to the checked loop.
     fn run_on(
         &self,
         machine: &mut M,
         request: &mut Request<'_, M>,
-        mut stage: usize,
+        mut behind: usize,
         mut step: Step,
     ) -> Ran {
         let (runs, visits_max) = (self.shared.context.table.runs(), self.shared.rules.plain_visits);
         let (mut straight_from, mut visits) = (0, 0);
         loop {
-            visits += (stage + 1 - straight_from) as u32;
-            match self.follow(stage, step, request) {
+            visits += (behind - straight_from) as u32;
+            match self.follow(behind - 1, step, request) {
                 Err(Phase::Done) => return Ran::Done,
                 Err(phase) => return Ran::Ended(phase),
                 Ok(next) if visits_max.is_none_or(|max| visits > max) => {
@@ -121,7 +149,7 @@ impl<M: StateMachine> Batch<'_, M> {
                 Ok(next) => {
                     straight_from = next;
                     // SAFETY: `follow` answers with a stage of the table.
-                    (stage, step) =
+                    (behind, step) =
                         unsafe { run_straight(runs, &self.progress.stage, machine, request, next) };
                 }
             }
@@ -176,8 +204,8 @@ fn failed<E>(cold: &mut Cold<E>) -> Phase {
     Phase::Panicked
 }
 
-/// Runs from one stage of the table to the next, up to a step that leads elsewhere. The last stage that
-/// ran, and its step.
+/// Runs from one stage of the table to the next, up to a step that leads elsewhere. The stage behind the last
+/// one that ran, and its step.
 ///
 /// # Safety
 ///
@@ -196,9 +224,9 @@ unsafe fn run_straight<M: StateMachine>(
         // where the sentinel does not return.
         let run = unsafe { runs.at(stage) };
         let step = run(machine, request);
-        if step.index() != stage + 1 {
+        stage += 1;
+        if !step.leads_to(stage) {
             return (stage, step);
         }
-        stage += 1;
     }
 }

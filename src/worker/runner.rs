@@ -1,6 +1,7 @@
 //! What runs a worker's batches: its machine, and what keeps a panic from going further.
 
 use super::batch::Batch;
+use super::clock::BatchClock;
 use super::path::Path;
 use crate::cold::{Failure, NEVER_NS};
 use crate::limits::BATCH_MAX;
@@ -9,7 +10,6 @@ use crate::request::Request;
 use crate::shared::{Progress, Shared};
 use crate::slot::Phase;
 use crate::stage::StateMachine;
-use crate::window::{Claimed, Order};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What one worker runs requests with.
@@ -21,6 +21,7 @@ pub(super) struct Runner<'s, M: StateMachine> {
     factory_panic: Option<Box<str>>,
     path: Path,
     ends: Ends,
+    clock: BatchClock,
 }
 
 impl<'s, M: StateMachine> Runner<'s, M> {
@@ -32,6 +33,7 @@ impl<'s, M: StateMachine> Runner<'s, M> {
             factory_panic: None,
             path: Path::with_capacity(shared.context.table.len()),
             ends: Ends::default(),
+            clock: BatchClock::default(),
         }
     }
 
@@ -40,22 +42,32 @@ impl<'s, M: StateMachine> Runner<'s, M> {
         Path::bytes(stages)
     }
 
-    /// Runs a claimed batch. The phases that its requests ended in; `None` if all of them are done. (What was
-    /// claimed comes field by field: copied as a whole, in wider pieces than it was written in, it would wait
-    /// for those stores to commit.)
+    /// Runs a claimed batch and hands it back; `full` if it has reached its bound.
     #[inline(always)]
-    pub(super) fn run(
-        &mut self,
-        group: u32,
-        first: u64,
-        len: usize,
-        order: Order,
-        slots: &[u32],
-    ) -> Option<&[Phase]> {
-        let (shared, progress) = (self.shared, self.progress);
-        progress.begin_batch(group, len);
+    pub(super) fn serve(&mut self, batch: &Batch<'_, M>, lane: usize, full: bool) {
+        let (claimed, context, group) = (batch.claimed, &self.shared.context, batch.group);
+        let timing = self.clock.begin(claimed.len, full, || context.now_ns());
+        let phases = self.run(batch);
+        group.window.complete(lane, claimed, batch.slots, phases);
+        group.front.receive_event.notify();
+        if let Some(elapsed_ns) = self.clock.end(timing, || context.now_ns()) {
+            let batch_max = self.shared.rules.batch_max;
+            group.window.pace().measured(claimed.len, elapsed_ns, batch_max);
+        }
+    }
+
+    /// The worker found nothing to do.
+    #[inline(always)]
+    pub(super) fn pause(&mut self) {
+        self.clock.pause();
+    }
+
+    /// Runs a claimed batch. The phases that its requests ended in; `None` if all of them are done.
+    #[inline(always)]
+    fn run(&mut self, batch: &Batch<'_, M>) -> Option<&[Phase]> {
+        let len = batch.claimed.len;
+        self.progress.begin_batch(batch.scope.group, len);
         self.ends.begin();
-        let batch = &Batch::new(shared, progress, group, Claimed { first, len, order }, slots);
         let mut at = 0;
         while at < len {
             if self.machine.is_none() && !self.renew_machine() {
@@ -70,7 +82,7 @@ impl<'s, M: StateMachine> Runner<'s, M> {
                 }
             }
         }
-        progress.end_batch(len);
+        self.progress.end_batch(len);
         self.ends.phases(len)
     }
 

@@ -120,6 +120,23 @@ pub fn work(window: &Payloads, lane: usize, limit: usize) -> Vec<u64> {
     })
 }
 
+/// What a worker gets ready for the next request, before it comes.
+pub fn expect(window: &Payloads) -> Batch {
+    let mut slots = vec![u32::MAX];
+    let claimed = window.expected(&mut slots);
+    Batch { claimed, slots }
+}
+
+/// A worker looks for the request that it expects; if that has come it claims, runs and completes it.
+pub fn work_expected(window: &Payloads, lane: usize, expected: &Batch) -> Vec<u64> {
+    let slot = window.claimed_slot(expected.claimed, &expected.slots, 0);
+    if !slot.is_ready(expected.claimed.first) || !window.claim_expected(expected.claimed) {
+        return Vec::new();
+    }
+    complete(window, lane, expected);
+    expected.positions()
+}
+
 /// The receive end takes one result; its position.
 pub fn receive(window: &Payloads) -> Option<u64> {
     // SAFETY: one thread of the model at a time holds the receive end; loom checks the cursors' cell.

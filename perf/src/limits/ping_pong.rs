@@ -5,34 +5,37 @@ use crossbeam_utils::CachePadded;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Nanoseconds a round trip, as the median over blocks of `block` trips.
+/// Lines that the blocks go round: how far a line is from a CPU depends on its address, and a ring
+/// has near ones and far ones. One line alone differs by a tenth from process to process.
+const LINES: usize = 64;
+
+/// Nanoseconds a round trip, as the median over blocks of `block` trips, each on another line.
 pub fn round_trip_ns(cores: Cores, blocks: usize, block: u64) -> f64 {
-    let line = CachePadded::new(AtomicU64::new(0));
-    let last = 2 * block * (blocks as u64 + 1);
+    let lines: Vec<_> = (0..LINES).map(|_| CachePadded::new(AtomicU64::new(0))).collect();
+    let line_of = |at: usize| &lines[at % LINES];
+    // The first block warms up.
+    let bounds = |at: usize| (at as u64 * 2 * block..(at as u64 + 1) * 2 * block).step_by(2);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             pin(cores.worker);
-            let mut turn = 1;
-            while turn < last {
-                while line.load(Ordering::Acquire) != turn {}
-                line.store(turn + 1, Ordering::Release);
-                turn += 2;
+            for at in 0..=blocks {
+                let line = line_of(at);
+                for turn in bounds(at) {
+                    while line.load(Ordering::Acquire) != turn + 1 {}
+                    line.store(turn + 2, Ordering::Release);
+                }
             }
         });
-        let mut turn = 0;
-        let mut trips = |count: u64| {
-            for _ in 0..count {
-                line.store(turn + 1, Ordering::Release);
-                turn += 2;
-                while line.load(Ordering::Acquire) != turn {}
-            }
-        };
-        trips(block);
-        let times = (0..blocks).map(|_| {
+        let mut times = (0..=blocks).map(|at| {
+            let line = line_of(at);
             let start = Instant::now();
-            trips(block);
+            for turn in bounds(at) {
+                line.store(turn + 1, Ordering::Release);
+                while line.load(Ordering::Acquire) != turn + 2 {}
+            }
             start.elapsed().as_nanos() as f64 / block as f64
         });
+        times.next();
         crate::summary::median(&mut times.collect::<Vec<_>>())
     })
 }
