@@ -8,6 +8,7 @@ use crate::request::Context;
 use crate::shared::{Group, Progress, Rules, Shared, Times, WorkerShared};
 use crate::slab::Slab;
 use crate::stage::{StateMachine, Table};
+use crate::stats::AtomicHistogram;
 use crate::sync::{Arc, ArrayQueue, AtomicBool, AtomicU32, AtomicU64};
 use crate::wait::{Event, WaitPlan, WaitStrategy};
 use crate::window::{Order, Window};
@@ -66,7 +67,8 @@ pub fn shared<M: StateMachine<Data: Default>>(
         closed: AtomicBool::new(false),
         at_work: CachePadded::new(AtomicU32::new(sizes.workers as u32)),
         times: Times::default().into(),
-        stage_times: Slab::try_new(0, |_| unreachable!()).expect("no memory"),
+        stage_times: Slab::try_new(M::STAGES.0.len(), |_| AtomicHistogram::default())
+            .expect("little memory"),
         stalls: AtomicU64::new(0),
         free,
         retired: ArrayQueue::new(sizes.groups),

@@ -216,7 +216,7 @@ fn bits(mut word: u64) -> impl Iterator<Item = usize> {
     })
 }
 
-#[cfg(all(test, not(stageline_loom)))]
+#[cfg(all(test, not(stageline_models)))]
 mod tests {
     use super::*;
 

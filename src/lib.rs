@@ -47,24 +47,24 @@
 //!
 //! - `macros` (default): the attribute [`state_machine`].
 
-#![cfg_attr(stageline_loom, allow(missing_docs, dead_code))]
+#![cfg_attr(stageline_models, allow(missing_docs, dead_code))]
 
 /// Declares modules that are private, but public for the models of `loom-tests`.
 macro_rules! internal {
     ($($(#[$attribute:meta])* $module:ident),+ $(,)?) => {
         $(
             $(#[$attribute])*
-            #[cfg(stageline_loom)]
+            #[cfg(stageline_models)]
             pub mod $module;
             $(#[$attribute])*
-            #[cfg(not(stageline_loom))]
+            #[cfg(not(stageline_models))]
             mod $module;
         )+
     };
 }
 
 /// What the models need beside those modules.
-#[cfg(stageline_loom)]
+#[cfg(stageline_models)]
 #[path = "../loom-tests/engine.rs"]
 pub mod model;
 

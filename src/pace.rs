@@ -55,7 +55,7 @@ impl Pace {
     }
 
     /// Sets the bound, for models and tests.
-    #[cfg(any(test, stageline_loom))]
+    #[cfg(any(test, stageline_models))]
     pub fn set_batch(&self, batch: usize) {
         self.batch.store(batch as u32, Ordering::Relaxed);
     }
@@ -69,7 +69,7 @@ fn next_batch(now: usize, len: usize, elapsed_ns: u64, batch_max: usize) -> usiz
     fitting.min(now.saturating_mul(2))
 }
 
-#[cfg(all(test, not(stageline_loom)))]
+#[cfg(all(test, not(stageline_models)))]
 mod tests {
     use super::*;
 

@@ -26,7 +26,7 @@ pub fn contain(f: impl FnOnce()) {
     }
 }
 
-#[cfg(all(test, not(stageline_loom)))]
+#[cfg(all(test, not(stageline_models)))]
 mod tests {
     use super::*;
     use std::panic::panic_any;

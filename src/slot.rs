@@ -167,7 +167,7 @@ impl<T> Slot<T> {
     }
 }
 
-#[cfg(all(test, not(stageline_loom)))]
+#[cfg(all(test, not(stageline_models)))]
 mod tests {
     use super::*;
 

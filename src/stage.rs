@@ -260,7 +260,7 @@ fn indices<M>(ids: &[StageId<M>]) -> Box<[u16]> {
     ids.iter().map(|id| id.0).collect()
 }
 
-#[cfg(all(test, not(stageline_loom)))]
+#[cfg(all(test, not(stageline_models)))]
 mod tests {
     use super::*;
 

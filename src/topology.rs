@@ -164,7 +164,7 @@ pub(crate) fn plan(topology: &Topology, wish: PinWish<'_>) -> PinPlan {
     }
 }
 
-#[cfg(all(test, not(stageline_loom)))]
+#[cfg(all(test, not(stageline_models)))]
 mod tests {
     use super::*;
 

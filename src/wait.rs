@@ -19,7 +19,7 @@ pub enum WaitStrategy {
 /// Polls with a spin hint, before a strategy other than `BusySpin` starts to yield.
 const SPIN_ROUNDS: u32 = 2_000;
 /// Yields before `SpinThenPark` sleeps. None in the models, where the time is better spent on sleeping.
-const YIELD_ROUNDS: u32 = if cfg!(stageline_loom) { 0 } else { 16 };
+const YIELD_ROUNDS: u32 = if cfg!(any(stageline_loom, stageline_shuttle)) { 0 } else { 16 };
 /// A waiting thread that minds a deadline reads the clock once in this many polls.
 pub const ROUNDS_PER_CLOCK: u32 = 64;
 

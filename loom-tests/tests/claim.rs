@@ -4,17 +4,17 @@
 //! Proven: for two workers at one window of two slots, claiming singly, in batches of two, and by a
 //! prepared look, beside the submission of up to two requests, no position is taken twice, none is
 //! lost, and each worker sees the payload of what it has taken.
-//! Bound: none, except where a model says three preemptions.
+//! Bound: none, except where a model says three or four preemptions.
 //! Not proven: more than two workers, batches above two.
 
 mod common;
 
+use common::stageline::sync::Arc;
+use common::stageline::window::Order;
 use common::window::{
     Payloads, Producer, claim, complete, expect, submit_shared, window, work, work_expected,
 };
-use common::{ALL, THREE, explore, join, spawn};
-use stageline_loom::sync::Arc;
-use stageline_loom::window::Order;
+use common::{ALL, FOUR, THREE, explore, join, spawn};
 
 /// Two workers, each of which claims once. Returns what each has got.
 fn two_workers(window: &Arc<Payloads>, limits: [usize; 2]) -> [Vec<u64>; 2] {
@@ -100,7 +100,7 @@ fn a_batch_beside_the_submission() {
 #[test]
 fn a_batch_looks_at_every_slot() {
     let expected = ["[0, 1]", "[0]", "[]"];
-    explore("claim::a_batch_looks_at_every_slot", THREE, &expected, || {
+    explore("claim::a_batch_looks_at_every_slot", FOUR, &expected, || {
         let window = window(2, 1, 0, Order::Submission);
         let producers = [(); 2].map(|()| {
             let window = window.clone();
@@ -119,7 +119,7 @@ fn a_batch_looks_at_every_slot() {
 #[test]
 fn an_overtaken_worker_takes_nothing_old() {
     let expected = ["[[0], [1]]", "[[0], []]", "[[1], [0]]", "[[], [0]]"];
-    explore("claim::an_overtaken_worker_takes_nothing_old", THREE, &expected, || {
+    explore("claim::an_overtaken_worker_takes_nothing_old", FOUR, &expected, || {
         let window = window(1, 2, u64::MAX, Order::Submission);
         let mut producer = Producer::new(&window);
         assert!(producer.submit());

@@ -4,16 +4,16 @@
 //! Proven: for one group with a window of one or two, one producer or two and a receiver: a submission
 //! or an opening beside the close is refused, or seen by it; whoever is told that nothing comes any
 //! more has had everything; a request that no worker saw is ended by its receiver; nobody sleeps on.
-//! Bound: none in the smaller models, three or two preemptions in the others, as each says.
+//! Bound: none in the smaller models, two to four preemptions in the others, as each says.
 //! Not proven: several groups, `close_timeout`, stages that drop their own pipeline.
 
 mod common;
 
 use common::engine::{engine, open, receive, serve, told, wait_to_receive};
-use common::{ALL, THREE, TWO, explore, join, spawn, step};
-use stageline_loom::shared::Control;
-use stageline_loom::window::Order::{self, Completion, Submission};
-use stageline_loom::{TryRecvError, TrySubmitError};
+use common::stageline::shared::Control;
+use common::stageline::window::Order::{self, Completion, Submission};
+use common::stageline::{TryRecvError, TrySubmitError};
+use common::{ALL, FOUR, THREE, TWO, explore, join, spawn, step};
 
 /// Whoever opens a group beside the close is refused, or gets one that refuses.
 #[test]
@@ -24,7 +24,7 @@ fn an_opening_beside_the_close() {
         let opener = spawn({
             let engine = engine.clone();
             move || {
-                let group = stageline_loom::model::open(&engine, Submission);
+                let group = common::stageline::model::open(&engine, Submission);
                 group.ok().map(|group| group.split()).map(|(mut submitter, receiver)| {
                     let early = submitter.try_submit(5).is_ok();
                     (early, submitter, receiver)
@@ -101,7 +101,7 @@ fn two_shared_submissions_beside_the_close() {
 #[test]
 fn who_is_told_closed_has_everything() {
     let expected = ["accepted, empty", "refused, closed", "refused, empty"];
-    explore("pipeline::who_is_told_closed_has_everything", THREE, &expected, || {
+    explore("pipeline::who_is_told_closed_has_everything", FOUR, &expected, || {
         let engine = engine(1, 1);
         let (mut submitter, mut receiver) = open(&engine, Submission);
         let submitter = spawn(move || (submitter.try_submit(5).is_ok(), submitter));

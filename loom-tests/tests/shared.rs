@@ -11,11 +11,11 @@
 mod common;
 
 use common::engine::{Engine, engine, open, receive, serve, told, wait_to_receive, wait_to_submit};
+use common::stageline::OpenError;
+use common::stageline::TrySubmitError;
+use common::stageline::shared::GroupHandle;
+use common::stageline::window::Order::{self, Completion, Submission};
 use common::{ALL, THREE, explore, join, spawn, step};
-use stageline_loom::OpenError;
-use stageline_loom::TrySubmitError;
-use stageline_loom::shared::GroupHandle;
-use stageline_loom::window::Order::{self, Completion, Submission};
 
 /// Groups that can be opened, and groups that wait for their requests to end.
 fn handed_on(engine: &Engine) -> (usize, usize) {
@@ -193,7 +193,7 @@ fn a_handed_on_group_is_the_openers() {
         let opener = spawn({
             let engine = engine.clone();
             move || {
-                let Ok(group) = stageline_loom::model::open(&engine, Completion) else {
+                let Ok(group) = common::stageline::model::open(&engine, Completion) else {
                     return "none free";
                 };
                 let (mut submitter, mut receiver) = group.split();
@@ -244,7 +244,8 @@ fn reopened(before: Order, after: Order) -> String {
     let opener = spawn({
         let engine = engine.clone();
         move || {
-            let (mut submitter, mut receiver) = match stageline_loom::model::open(&engine, after) {
+            let (mut submitter, mut receiver) = match common::stageline::model::open(&engine, after)
+            {
                 Ok(group) => group.split(),
                 Err(OpenError::NoneFree { .. }) => return None,
                 Err(error) => panic!("{error}"),
@@ -283,7 +284,7 @@ fn two_openers_one_group() {
         let engine = engine(1, 1);
         let openers = [(); 2].map(|()| {
             let engine = engine.clone();
-            spawn(move || stageline_loom::model::open(&engine, Submission).ok())
+            spawn(move || common::stageline::model::open(&engine, Submission).ok())
         });
         let opened: Vec<_> = openers.map(join).into_iter().flatten().collect();
         assert_eq!(opened.len(), 1);

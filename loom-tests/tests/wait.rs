@@ -9,9 +9,9 @@
 
 mod common;
 
+use common::stageline::sync::{Arc, AtomicU32, Ordering, light_barrier};
+use common::stageline::wait::Event;
 use common::{ALL, THREE, explore, join, spawn};
-use stageline_loom::sync::{Arc, AtomicU32, Ordering, light_barrier};
-use stageline_loom::wait::Event;
 
 /// An event and a word of conditions, one bit each.
 #[derive(Default)]

@@ -1,21 +1,21 @@
 //! `src/window/`: the three protocols together, in both orders: every request that is submitted is
 //! run once and received once, in the slot that it was submitted in.
 //!
-//! Proven: for a window of one slot or two, one worker and one receiver with one producer or two,
-//! starting next to the wrap of a position, over up to two laps; for reopening with a change of order
+//! Proven: for a window of one slot or two, one worker and one receiver with one producer or two, or
+//! (in the ignored models) two workers with one producer, starting next to the wrap of a position, over up to two laps; for reopening with a change of order
 //! while a worker still looks by the old one; and for requests that the receiver ends itself.
 //! Bound: three preemptions, two with four threads.
-//! Not proven: larger windows, two workers (see `claim.rs` and `posting.rs`), more laps.
+//! Not proven: larger windows, more than two workers, more laps.
 
 mod common;
 
+use common::stageline::sync::Arc;
+use common::stageline::window::Order::{self, Completion, Submission};
 use common::window::{
     Payloads, Producer, claim, complete, expect, receive, receive_orphan, submit_shared, window,
     work, work_expected,
 };
 use common::{ALL, THREE, TWO, explore, join, spawn, step};
-use stageline_loom::sync::Arc;
-use stageline_loom::window::Order::{self, Completion, Submission};
 
 /// Calls `look` so many times, and counts how often it found something.
 fn looks(times: usize, mut look: impl FnMut() -> bool) -> usize {
@@ -76,7 +76,8 @@ fn two_laps_as_finished() {
     });
 }
 
-const BATCHES: [&str; 8] = ["1 0 0", "1 1 0", "1 1 1", "1 2 0", "1 2 1", "1 2 2", "2 1 1", "2 3 1"];
+const BATCHES: [&str; 9] =
+    ["1 0 0", "1 1 0", "1 1 1", "1 2 0", "1 2 1", "1 2 2", "2 1 1", "2 3 1", "2 3 2"];
 
 const NEXT_LAP: [&str; 7] =
     ["[2, 0, 0]", "[2, 1, 0]", "[2, 1, 1]", "[2, 2, 0]", "[2, 2, 1]", "[3, 1, 1]", "[3, 2, 1]"];
@@ -120,7 +121,7 @@ fn a_batch_goes_through_as_one() {
 #[test]
 fn batches_go_round() {
     for order in [Submission, Completion] {
-        explore("window::batches_go_round", TWO, &BATCHES, move || {
+        explore("window::batches_go_round", THREE, &BATCHES, move || {
             let window = window(2, 1, u64::MAX, order);
             let submitter = spawn({
                 let window = window.clone();
@@ -228,6 +229,52 @@ fn two_producers_and_the_rest() {
         let expected = ["1 0 0", "1 1 0", "1 1 1", "2 1 1"];
         explore("window::two_producers_and_the_rest", TWO, &expected, move || {
             shared_producers(order)
+        });
+    }
+}
+
+/// A producer, two workers and a receiver: what two lanes hand back goes round.
+fn two_workers_and_the_rest(order: Order, submissions: u64) -> String {
+    let window = window(2, 2, u64::MAX, order);
+    let producer = spawn({
+        let window = window.clone();
+        move || {
+            let mut producer = Producer::new(&window);
+            looks(submissions as usize, || producer.submit())
+        }
+    });
+    let workers = [0, 1].map(|lane| {
+        let window = window.clone();
+        spawn(move || work(&window, lane, 1).len())
+    });
+    let receiver = spawn({
+        let window = window.clone();
+        move || looks(2, || receive(&window).is_some())
+    });
+    let submitted = join(producer);
+    let run: usize = workers.map(join).into_iter().sum();
+    format!("{submitted} {run} {}", join(receiver))
+}
+
+#[test]
+#[ignore = "long: see loom-tests/README.md"]
+fn two_workers_hand_back() {
+    for order in [Submission, Completion] {
+        let expected = ["2 0 0", "2 1 0", "2 1 1", "2 2 0", "2 2 1", "2 2 2"];
+        explore("window::two_workers_hand_back", TWO, &expected, move || {
+            two_workers_and_the_rest(order, 2)
+        });
+    }
+}
+
+#[test]
+#[ignore = "long: see loom-tests/README.md"]
+fn two_workers_and_the_next_lap() {
+    for order in [Submission, Completion] {
+        let expected =
+            ["2 0 0", "2 1 0", "2 1 1", "2 2 0", "2 2 1", "2 2 2", "3 1 1", "3 2 1", "3 2 2"];
+        explore("window::two_workers_and_the_next_lap", TWO, &expected, move || {
+            two_workers_and_the_rest(order, 3)
         });
     }
 }

@@ -10,10 +10,10 @@
 mod common;
 
 use common::engine::{Engine, Machine, engine, open};
+use common::stageline::model::work;
+use common::stageline::window::Order;
+use common::stageline::{Receiver, TryRecvError};
 use common::{TWO, explore, join, spawn};
-use stageline_loom::model::work;
-use stageline_loom::window::Order;
-use stageline_loom::{Receiver, TryRecvError};
 
 /// Receives until the group is closed: how many requests were run, and how many were cancelled.
 fn receive_all(engine: &Engine, mut receiver: Receiver<Machine>) -> (u32, u32) {

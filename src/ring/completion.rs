@@ -70,7 +70,7 @@ impl<'a> CompletionRing<'a> {
     }
 }
 
-#[cfg(all(test, not(stageline_loom)))]
+#[cfg(all(test, not(stageline_models)))]
 mod tests {
     use super::*;
 

@@ -86,7 +86,7 @@ impl Flow {
     }
 }
 
-#[cfg(all(test, not(stageline_loom)))]
+#[cfg(all(test, not(stageline_models)))]
 mod tests {
     use super::*;
 

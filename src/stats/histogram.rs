@@ -14,7 +14,7 @@ const SUB_BITS: u32 = 4;
 const SUB: usize = 1 << SUB_BITS;
 /// Durations of 2^41 ns (36 minutes) and more share the last bucket. The models, which keep track of
 /// each counter, make do with fewer.
-const EXPONENT_MAX: u32 = if cfg!(stageline_loom) { SUB_BITS } else { 40 };
+const EXPONENT_MAX: u32 = if cfg!(any(stageline_loom, stageline_shuttle)) { SUB_BITS } else { 40 };
 const BUCKETS: usize = (EXPONENT_MAX - SUB_BITS + 2) as usize * SUB;
 
 fn bucket_of(ns: u64) -> usize {
@@ -139,7 +139,7 @@ impl Histogram {
     }
 }
 
-#[cfg(all(test, not(stageline_loom)))]
+#[cfg(all(test, not(stageline_models)))]
 mod tests {
     use super::*;
 

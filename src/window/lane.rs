@@ -46,5 +46,5 @@ impl Lane {
     }
 }
 
-#[cfg(not(stageline_loom))]
+#[cfg(not(any(stageline_loom, stageline_shuttle)))]
 const _: () = assert!(size_of::<Lane>() == 64, "one line for each worker and group");

@@ -1,10 +1,10 @@
 //! A small engine for the models: the real memory and ends, with threads of the model as workers.
 
-use stageline_loom::model::{self, Sizes};
-use stageline_loom::shared::Shared;
-use stageline_loom::sync::Arc;
-use stageline_loom::window::Order;
-use stageline_loom::{
+use super::stageline::model::{self, Sizes};
+use super::stageline::shared::Shared;
+use super::stageline::sync::Arc;
+use super::stageline::window::Order;
+use super::stageline::{
     Receiver, Request, Stage, StageTable, StateMachine, Step, Submitter, TryRecvError,
     TrySubmitError,
 };
@@ -45,7 +45,7 @@ pub fn serve(engine: &Engine, worker: usize) -> Option<u64> {
     let group = engine.group(0);
     let mut slots = [0; 1];
     let claimed = group.window.claim(1, &mut slots)?;
-    // SAFETY: the slot has just been claimed; that it is this thread's, loom checks.
+    // SAFETY: the slot has just been claimed; that it is this thread's, the model checks.
     unsafe { group.window.claimed_slot(claimed, &slots, 0).value(|value| *value = !*value) };
     group.window.complete(worker, claimed, &slots, None);
     group.front.receive_event.notify();

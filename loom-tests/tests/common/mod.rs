@@ -1,91 +1,105 @@
-//! The harness of the models.
+//! The harness of the models. Each is one function, run by loom (package `loom-tests`), by shuttle
+//! (`shuttle-tests`) and on the system's own threads (`stress-tests`).
 
 // Each file of models uses its own part of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod engine;
 pub mod window;
+#[cfg(stageline_loom)]
+mod with_loom;
+#[cfg(stageline_shuttle)]
+mod with_shuttle;
+#[cfg(not(any(stageline_loom, stageline_shuttle)))]
+mod with_threads;
 
-use loom::sync::atomic::AtomicU32;
-use loom::thread::JoinHandle;
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::rc::Rc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+#[cfg(stageline_loom)]
+pub use {stageline_loom as stageline, with_loom::*};
+#[cfg(stageline_shuttle)]
+pub use {stageline_shuttle as stageline, with_shuttle::*};
+#[cfg(not(any(stageline_loom, stageline_shuttle)))]
+pub use {stageline_stress as stageline, with_threads::*};
 
-/// No bound: every interleaving is looked at.
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+/// No bound: loom looks at every interleaving.
 pub const ALL: Option<usize> = None;
 
-/// Switches away from a thread that could go on, at most, where not every interleaving can be looked
-/// at in the time.
+/// Switches away from a thread that could go on, at most, where loom cannot look at every interleaving
+/// in the time.
 pub const THREE: Option<usize> = Some(3);
+/// As [`THREE`], where one more can be afforded.
+pub const FOUR: Option<usize> = Some(4);
 /// As [`THREE`], for the largest models.
 pub const TWO: Option<usize> = Some(2);
 
-/// Runs `body` once for each interleaving within the bound. Each run answers with its outcome; the
-/// outcomes of all runs must be just the expected ones, so a model that no longer reaches a case
-/// fails as one does that reaches a wrong one.
-///
-/// The body spawns every thread that matters and joins them: what the model's first thread does
-/// itself is not fully interleaved with the others.
-pub fn explore(
-    name: &'static str,
-    bound: Option<usize>,
-    expected: &[&str],
-    body: impl Fn() -> String + Send + Sync + 'static,
-) {
-    let seen = std::sync::Arc::new(Mutex::new(BTreeSet::new()));
-    let count = std::sync::Arc::new(AtomicU64::new(0));
-    let start = Instant::now();
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = bound;
-    builder.max_branches = 20_000;
-    builder.check({
-        let (seen, count) = (seen.clone(), count.clone());
-        move || {
-            STEPS.with(|steps| *steps.borrow_mut() = Some(Rc::new(AtomicU32::new(0))));
-            let outcome = body();
-            STEPS.with(|steps| *steps.borrow_mut() = None);
-            count.fetch_add(1, Ordering::Relaxed);
-            seen.lock().expect("not poisoned").insert(outcome);
+/// A payload that loom watches, and a thread sanitizer on the system's threads.
+pub struct Watched(stageline::sync::UnsafeCell<u64>);
+
+// SAFETY: whether no two threads reach it at once is what the models find out.
+unsafe impl Sync for Watched {}
+
+impl Watched {
+    /// A payload of 0.
+    pub fn new() -> Self {
+        Self(stageline::sync::UnsafeCell::new(0))
+    }
+
+    /// Writes the payload.
+    ///
+    /// # Safety
+    ///
+    /// By the protocol that the model is of, it is the calling thread's.
+    pub unsafe fn set(&self, value: u64) {
+        // SAFETY: by this function's contract.
+        self.0.with_mut(|payload| unsafe { *payload = value });
+    }
+
+    /// Reads the payload.
+    ///
+    /// # Safety
+    ///
+    /// As for [`set`](Self::set).
+    pub unsafe fn get(&self) -> u64 {
+        // SAFETY: by this function's contract.
+        self.0.with_mut(|payload| unsafe { *payload })
+    }
+}
+
+/// The outcomes that the runs of a model had, and how often.
+#[derive(Clone, Debug, Default)]
+pub struct Seen(Arc<Mutex<BTreeMap<String, u64>>>);
+
+impl Seen {
+    /// A run had this outcome.
+    pub fn add(&self, outcome: String) {
+        *self.0.lock().expect("not poisoned").entry(outcome).or_default() += 1;
+    }
+
+    /// Runs so far.
+    pub fn runs(&self) -> u64 {
+        self.0.lock().expect("not poisoned").values().sum()
+    }
+
+    /// The outcomes.
+    pub fn outcomes(&self) -> Vec<String> {
+        self.0.lock().expect("not poisoned").keys().cloned().collect()
+    }
+
+    /// Fails if there was an outcome that is not expected. A tool that picks runs by chance need not come
+    /// upon each that is.
+    pub fn assert_among(&self, name: &str, expected: &[&str]) {
+        for outcome in self.outcomes() {
+            assert!(expected.contains(&&*outcome), "{name}: the outcome {outcome} is not expected");
         }
-    });
-    let seen = seen.lock().expect("not poisoned");
-    println!(
-        "{name}: {} interleavings, {} outcomes, {:.1} s, bound {}",
-        count.load(Ordering::Relaxed),
-        seen.len(),
-        start.elapsed().as_secs_f64(),
-        bound.map_or("none".into(), |bound| bound.to_string()),
-    );
-    let expected: BTreeSet<String> = expected.iter().map(|outcome| (*outcome).into()).collect();
-    assert_eq!(*seen, expected, "the outcomes reached (left) are not those expected (right)");
+    }
 }
 
-thread_local! {
-    /// See [`step`]. All threads of a model are of one thread of the system.
-    static STEPS: RefCell<Option<Rc<AtomicU32>>> = const { RefCell::new(None) };
-}
-
-/// A point at which the threads of a model are taken in every order. Loom looks for the orders that
-/// matter by the last access to each object, and so misses some in which a thread's own earlier load
-/// hides another's; a common object on which every step depends brings them back. It orders nothing.
-pub fn step() {
-    let steps = STEPS.with(|steps| steps.borrow().clone()).expect("inside a model");
-    steps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-}
-
-/// Starts a thread of the model.
-pub fn spawn<R: 'static>(body: impl FnOnce() -> R + 'static) -> JoinHandle<R> {
-    loom::thread::spawn(|| {
-        step();
-        body()
-    })
-}
-
-/// The result of a thread of the model.
-pub fn join<R>(thread: JoinHandle<R>) -> R {
-    thread.join().expect("a failed thread fails the model first")
+/// A whole number from the environment, or the value for a quick run.
+pub fn setting(name: &str, quick: usize) -> usize {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a whole number")),
+        Err(_) => quick,
+    }
 }

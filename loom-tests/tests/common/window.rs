@@ -1,9 +1,9 @@
 //! The three parties of a window, as the ends of a group and the workers use it. Each step looks
 //! once and acts if there is something to do.
 
-use stageline_loom::slot::Phase;
-use stageline_loom::sync::Arc;
-use stageline_loom::window::{Claimed, Order, Place, Window};
+use super::stageline::slot::Phase;
+use super::stageline::sync::Arc;
+use super::stageline::window::{Claimed, Order, Place, Window};
 
 /// A window of payloads that loom watches.
 pub type Payloads = Window<u64, ()>;
@@ -139,7 +139,7 @@ pub fn work_expected(window: &Payloads, lane: usize, expected: &Batch) -> Vec<u6
 
 /// The receive end takes one result; its position.
 pub fn receive(window: &Payloads) -> Option<u64> {
-    // SAFETY: one thread of the model at a time holds the receive end; loom checks the cursors' cell.
+    // SAFETY: one thread of the model at a time holds the receive end; the model checks the cursors' cell.
     unsafe {
         window.receive(|cursor| {
             let order = window.order();
