@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::values::Bomb;
 use common::{LONG, ORDERS, assert_balanced, ending, eventually, finish, watchdog};
 use stageline::{
     BuildError, Order, Outcome, Pipeline, Receiver, Request, RequestGroup, Step, Submitter,
@@ -12,15 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
-
-/// Its drop panics with another one, for ever.
-struct Bomb;
-
-impl Drop for Bomb {
-    fn drop(&mut self) {
-        panic_any(Bomb);
-    }
-}
 
 /// What the stage is to do with a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

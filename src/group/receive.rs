@@ -358,7 +358,11 @@ impl<'a, M: StateMachine> Output<'a, M> {
     /// Takes the payload out and leaves another one in the slot.
     #[inline]
     pub fn replace(mut self, value: M::Data) -> M::Data {
-        std::mem::replace(&mut *self, value)
+        let taken = std::mem::replace(&mut *self, value);
+        // Here and not at the end of the function: there a `Drop` that panics would leak what is returned
+        // (rust-lang/rust#47949).
+        drop(self);
+        taken
     }
 
     /// The error of a failed request, by value, or this output if it did not fail.

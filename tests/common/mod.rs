@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod counting;
+pub mod values;
 
 use stageline::{
     Builder, GroupStats, Ledger, Order, Output, Pipeline, Request, StateMachine, Step,
