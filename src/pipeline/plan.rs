@@ -10,7 +10,7 @@ use crate::limits::{
 };
 use crate::shared::{Group, Shared, WorkerShared};
 use crate::slab::Slab;
-use crate::stage::{StateMachine, Table};
+use crate::stage::{RuntimeStage, StateMachine, Table};
 use crate::stats::{AtomicHistogram, Flow};
 use crate::topology::{self, PinPlan, PinWish, Topology};
 use crate::window::Window;
@@ -130,6 +130,15 @@ pub(super) fn pins<M: StateMachine>(builder: &Builder<M>) -> PinPlan {
     topology::plan(Topology::snapshot(), wish)
 }
 
+/// For each stage, beside its names: its entries of the tables.
+const STAGE_BYTES: usize = 128;
+/// For each thread, beside its names: what it takes to start one, to pin it and to hear of it.
+const THREAD_BYTES: usize = 2048;
+/// Copies of the pipeline's name that one thread's start makes, at most.
+const NAMES_OF_A_THREAD: usize = 4;
+/// Hooks, the channel by which workers report, the report.
+const REST_BYTES: usize = 8192;
+
 /// What a pipeline allocates.
 pub(super) struct Plan;
 
@@ -159,6 +168,27 @@ impl Plan {
         size_of::<Shared<M>>()
             .saturating_add(builder.workers_or_default().saturating_mul(worker))
             .saturating_add(queues)
+    }
+
+    /// What such collections take beside that, too little to be counted: tables, names, and what the
+    /// standard library keeps of a thread. (What the watch remembers of each group is less than was given
+    /// back when the windows moved into their groups.) Of values that have been checked.
+    pub(super) fn uncounted<M: StateMachine>(builder: &Builder<M>) -> usize {
+        let entry = |name: usize, next: usize| STAGE_BYTES + name + next * size_of::<u16>();
+        let stages: usize = match &builder.stages {
+            None => {
+                let entries = M::STAGES.0.iter();
+                entries.map(|stage| entry(stage.name.len(), stage.next.map_or(0, <[_]>::len))).sum()
+            }
+            Some(stages) => {
+                let next = |stage: &RuntimeStage<M>| stage.next.as_ref().map_or(0, Vec::len);
+                stages.iter().map(|stage| entry(stage.name.len(), next(stage))).sum()
+            }
+        };
+        // One more than the workers: the watch.
+        let threads = builder.workers_or_default() + 1;
+        let names = NAMES_OF_A_THREAD * builder.name.len();
+        stages + threads * (THREAD_BYTES + names) + REST_BYTES
     }
 
     fn stages<M: StateMachine>(builder: &Builder<M>) -> usize {

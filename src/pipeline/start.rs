@@ -90,6 +90,8 @@ fn allocate<M: StateMachine>(
 ) -> Result<Parts<M>, OutOfMemory> {
     let stages = builder.stages.as_ref().map_or(M::STAGES.0.len(), Vec::len);
     let own_groups = builder.groups.div_ceil(pins.awake_max);
+    // Now, since to know it takes memory too.
+    let unchecked = Plan::unchecked(builder) + Plan::uncounted(builder);
     let mut windows = try_with_capacity(builder.groups)?;
     for _ in 0..builder.groups {
         let (size, first) = (builder.window, builder.first_position);
@@ -111,18 +113,13 @@ fn allocate<M: StateMachine>(
         });
     }
     let mut shareds = shareds.into_iter();
+    let workers =
+        Slab::try_new(workers, |_| CachePadded::new(shareds.next().expect("one for each worker")))?;
+    let stage_times = Slab::try_new(stages, |_| AtomicHistogram::default())?;
     // What follows is allocated by collections that end the process if they get no memory. So it is
     // asked for here, when all else has been had, and given back.
-    drop(try_with_capacity::<u8>(Plan::unchecked(builder))?);
-    Ok(Parts {
-        groups,
-        workers: Slab::try_new(workers, |_| {
-            CachePadded::new(shareds.next().expect("one for each worker"))
-        })?,
-        stage_times: Slab::try_new(stages, |_| AtomicHistogram::default())?,
-        wait,
-        homes: pins.awake_max,
-    })
+    drop(try_with_capacity::<u8>(unchecked)?);
+    Ok(Parts { groups, workers, stage_times, wait, homes: pins.awake_max })
 }
 
 /// An empty vector with room for so many elements.

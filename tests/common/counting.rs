@@ -1,5 +1,6 @@
-//! An allocator that counts what all threads of the process allocate. A test binary that uses it
-//! declares it as its `#[global_allocator]`, and has one test, so that nothing else allocates.
+//! An allocator that counts what all threads of the process allocate, and that runs out of memory where
+//! it is told to. A test binary that uses it declares it as its `#[global_allocator]`, and has one test,
+//! so that nothing else allocates.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -8,11 +9,18 @@ pub struct Counting;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 static LIVE: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that can be allocated at once.
+static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
+static REFUSED: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call is handed on to the system's allocator as it is.
+// SAFETY: every call is handed on to the system's allocator as it is, or refused as the trait allows.
 unsafe impl GlobalAlloc for Counting {
     // SAFETY: the caller's contract is that of the system's allocator.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if live().saturating_add(layout.size()) > LIMIT.load(SeqCst) {
+            REFUSED.fetch_add(1, SeqCst);
+            return std::ptr::null_mut();
+        }
         // SAFETY: by the caller's contract.
         let start = unsafe { System.alloc(layout) };
         if !start.is_null() {
@@ -39,4 +47,14 @@ pub fn calls() -> usize {
 /// Bytes that are allocated now.
 pub fn live() -> usize {
     LIVE.load(SeqCst)
+}
+
+/// Runs `f` while no more than so many bytes can be had beside those that are allocated now. Its result,
+/// and how many allocations were refused.
+pub fn with_bytes_left<R>(bytes: usize, f: impl FnOnce() -> R) -> (R, usize) {
+    let before = REFUSED.load(SeqCst);
+    LIMIT.store(live().saturating_add(bytes), SeqCst);
+    let result = f();
+    LIMIT.store(usize::MAX, SeqCst);
+    (result, REFUSED.load(SeqCst) - before)
 }
