@@ -5,6 +5,7 @@ mod common;
 use common::{LONG, ORDERS, finish, watchdog};
 use stageline::{Order, Pipeline, Request, StateMachine, Step, state_machine};
 use std::fmt::Debug;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
@@ -20,32 +21,41 @@ impl<T: Send + 'static> Through<T> {
     }
 }
 
-/// Sends every value through, over several laps, and gets the same back.
+/// Where a group begins to count: at zero, and a lap or two before the end of 32 bits, of half of the turn's
+/// positions, of all of them, and of 64 bits.
+const STARTS: [u64; 5] = [0, u32::MAX as u64 - 5, (1 << 59) - 5, (1 << 60) - 5, u64::MAX - 5];
+
+/// Sends every value through, over several laps that cross each edge, and gets the same back.
 #[track_caller]
 fn through<T>(default: fn() -> T, check: fn(&T), value: fn(u64) -> T)
 where
     T: Send + Debug + PartialEq + 'static,
 {
-    let _dog = watchdog(60);
-    for (order, workers) in ORDERS.into_iter().flat_map(|order| [(order, 1), (order, 3)]) {
+    let _dog = watchdog(120);
+    let cases = ORDERS.into_iter().flat_map(|order| [(order, 1, 8), (order, 3, 8), (order, 3, 2)]);
+    for (start, (order, workers, window)) in
+        STARTS.into_iter().flat_map(|start| cases.clone().map(move |case| (start, case)))
+    {
         let builder = Pipeline::builder_with(move || Through(check), default).groups(2);
-        let pipeline = builder.workers(workers).window(8).build().unwrap();
+        let builder = builder.workers(workers).window(window as usize).first_position(start);
+        let pipeline = builder.build().unwrap();
         let mut group = pipeline.open(order).unwrap();
-        for lap in 0..20 {
-            for ahead in 0..8 {
-                assert!(group.submit(value(8 * lap + ahead)).is_ok());
+        for lap in 0..40 / window {
+            for ahead in 0..window {
+                let position = start.wrapping_add(window * lap + ahead);
+                assert_eq!(group.submit(value(position)).ok(), Some(position));
             }
-            for taken in 0..8 {
+            for taken in 0..window {
                 let output = group.recv().unwrap();
                 let expected = value(output.position());
-                assert_eq!(*output, expected);
+                assert_eq!(*output, expected, "from {start:#x}");
                 if taken % 2 == 0 {
                     assert_eq!(output.replace(default()), expected);
                 }
             }
         }
         drop(group);
-        assert_eq!(finish(pipeline).done, 160);
+        assert_eq!(finish(pipeline).done, 40);
     }
 }
 
@@ -55,6 +65,34 @@ struct Nothing;
 #[derive(Debug, Default, PartialEq)]
 #[repr(align(128))]
 struct Aligned(u8);
+
+/// More than the slots' slabs are aligned to.
+#[derive(Debug, Default, PartialEq)]
+#[repr(align(4096))]
+struct PageAligned(u64);
+
+/// Of different sizes, some with something to drop.
+#[derive(Debug, Default, PartialEq)]
+enum Mixed {
+    #[default]
+    Empty,
+    Number(u64),
+    Text(String),
+    Large([u8; 100]),
+    Nested(Box<Mixed>),
+}
+
+impl Mixed {
+    fn of(position: u64) -> Self {
+        match position % 5 {
+            0 => Self::Empty,
+            1 => Self::Number(position),
+            2 => Self::Text(format!("number {position}")),
+            3 => Self::Large([position as u8; 100]),
+            _ => Self::Nested(Box::new(Self::of(position - 1))),
+        }
+    }
+}
 
 fn is_aligned<T>(value: &T) {
     assert_eq!((value as *const T).addr() % align_of::<T>(), 0);
@@ -70,6 +108,7 @@ fn of_no_size() {
 #[test]
 fn over_aligned() {
     through(Aligned::default, is_aligned, |position| Aligned(position as u8));
+    through(PageAligned::default, is_aligned, PageAligned);
 }
 
 #[test]
@@ -79,11 +118,23 @@ fn behind_pointers() {
     through(String::new, |_| {}, |position| format!("number {position}"));
     through(|| None, |_| {}, |position| Some(Arc::new(position)));
     through(Vec::new, |_| {}, |position| vec![position; position as usize % 5]);
+    through(Arc::default, |_| {}, Arc::new);
+    static NUMBERS: [u64; 4] = [2, 3, 5, 7];
+    through(|| &NUMBERS[0], is_aligned, |position| &NUMBERS[position as usize % 4]);
+}
+
+#[test]
+fn with_niches_and_variants() {
+    through(|| None, |_| {}, NonZero::<u64>::new);
+    through(|| None, |_| {}, |position| (position % 2 == 0).then_some(Box::new(position)));
+    through(|| false, |_| {}, |position| position % 3 == 0);
+    through(Mixed::default, is_aligned, Mixed::of);
 }
 
 #[test]
 fn of_many_bytes() {
     through(|| [0_u8; 4096], |_| {}, |position| [position as u8; 4096]);
+    through(|| [0_u8; 65_536], |_| {}, |position| [position as u8; 65_536]);
     through(|| [0_u8; 3], |_| {}, |position| [position as u8; 3]);
     through(|| [0_u64; 7], is_aligned, |position| [position; 7]);
     through(|| u128::MAX, is_aligned, u128::from);

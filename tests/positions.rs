@@ -3,7 +3,9 @@
 mod common;
 
 use common::{LONG, Lab, ORDERS, finish, lab, pass, watchdog};
-use stageline::{Order, Pipeline, TrySubmitError};
+use stageline::{
+    Order, Pipeline, Request, RequestGroup, Step, TrySubmitError, limits, state_machine,
+};
 use std::thread;
 
 /// Starts from which a few laps cross each edge.
@@ -115,5 +117,50 @@ fn shared_submitters_batches_and_reuse_cross_the_edges() {
             });
             assert_eq!(finish(pipeline).done, 72);
         }
+    }
+}
+
+/// The widest window there is, full, where 32 bits end, where the turn's bits end, and where 64 bits end.
+#[test]
+fn the_widest_window_crosses_every_edge() {
+    let _dog = watchdog(240);
+    const WINDOW: u64 = limits::WINDOW_MAX as u64;
+    let edges = [1_u64 << 32, 1 << 60, 0];
+    for edge in edges {
+        for (order, workers) in [(Order::Submission, 1), (Order::Completion, 2)] {
+            let start = edge.wrapping_sub(WINDOW / 2 + 1);
+            let builder = Pipeline::builder(|| Count).workers(workers).reserve(0).groups(1);
+            let builder = builder.window(limits::WINDOW_MAX).first_position(start);
+            let pipeline = builder.build().unwrap();
+            let mut group = pipeline.open(order).unwrap();
+            assert_eq!(group.submit_batch(&mut (0..)), WINDOW as usize);
+            assert!(group.try_submit(0).is_err(), "full");
+            let mut sum = 0_u64;
+            let mut receive = |group: &mut RequestGroup<Count>, count| {
+                for _ in 0..count {
+                    let output = group.receiver().recv_timeout(LONG).unwrap();
+                    assert_eq!(start.wrapping_add(*output - 1), output.position(), "{edge:#x}");
+                    sum += *output - 1;
+                }
+            };
+            receive(&mut group, 1);
+            // The first slot of the next lap.
+            assert_eq!(group.try_submit(WINDOW), Ok(start.wrapping_add(WINDOW)));
+            receive(&mut group, WINDOW);
+            assert_eq!(sum, WINDOW * (WINDOW + 1) / 2, "each once");
+            drop(group);
+            assert_eq!(finish(pipeline).done, WINDOW + 1);
+        }
+    }
+}
+
+struct Count;
+
+#[state_machine(data = u64)]
+impl Count {
+    #[stage]
+    fn run(&mut self, request: &mut Request<'_, Self>) -> Step {
+        **request += 1;
+        request.done()
     }
 }

@@ -65,6 +65,7 @@ fn a_result_that_comes_at_the_deadline_is_received_once() {
                     Err(RecvTimeoutError::Timeout) => waits += 1,
                     Err(error) => panic!("{error}"),
                 }
+                assert_eq!(group.in_flight(), 1, "seed 11: it is still to come");
             };
             assert_eq!(received, (next, next), "seed 11");
             if waits == 0 {
