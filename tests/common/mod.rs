@@ -26,12 +26,17 @@ pub const LONG: Duration = Duration::from_secs(30);
 pub struct Watchdog(#[allow(dead_code, reason = "dropped to call the dog off")] Sender<()>);
 
 pub fn watchdog(seconds: u64) -> Watchdog {
+    watchdog_over(seconds, || String::from("it"))
+}
+
+/// As [`watchdog`], over something that is described if it hangs.
+pub fn watchdog_over(seconds: u64, what: impl FnOnce() -> String + Send + 'static) -> Watchdog {
     let (alive, gone) = channel();
     let test = thread::current().name().unwrap_or("a test").to_owned();
     thread::spawn(move || {
         if gone.recv_timeout(Duration::from_secs(seconds)) == Err(RecvTimeoutError::Timeout) {
             // Not `eprintln`, which the test harness captures.
-            let message = format!("\n{test}: still running after {seconds} s; it hangs\n");
+            let message = format!("\n{test}: still running after {seconds} s; {} hangs\n", what());
             let _ = std::io::stderr().write_all(message.as_bytes());
             std::process::abort();
         }
