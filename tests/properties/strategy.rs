@@ -192,7 +192,7 @@ fn end() -> impl Strategy<Value = End> {
 fn finish() -> impl Strategy<Value = Finish> {
     let how = Union::new_weighted(vec![
         (3, Just(How::Close).boxed()),
-        (2, (0_u64..40).prop_map(How::CloseWithinMillis).boxed()),
+        (2, (0_u64..6).prop_map(How::CloseWithinMillis).boxed()),
         (2, Just(How::Abort).boxed()),
         (2, Just(How::DropIt).boxed()),
     ]);
