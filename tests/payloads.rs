@@ -6,6 +6,7 @@ use common::{LONG, ORDERS, finish, watchdog};
 use stageline::{Order, Pipeline, Request, StateMachine, Step, state_machine};
 use std::fmt::Debug;
 use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
@@ -251,6 +252,48 @@ fn as_many_values_are_alive_as_there_are_slots_and_those_held() {
     }
 }
 
+/// Its drop panics.
+struct Thorn;
+
+impl Drop for Thorn {
+    fn drop(&mut self) {
+        panic!("the drop of a thorn");
+    }
+}
+
+struct Rose;
+
+#[state_machine(data = Counted, error = Thorn)]
+impl Rose {
+    #[stage]
+    fn sting(&mut self, request: &mut Request<'_, Self>) -> Step {
+        request.fail(Thorn)
+    }
+}
+
+/// The payload has been taken out of its slot when the error's drop panics: it must not be lost between.
+#[test]
+fn a_payload_that_is_taken_is_dropped_though_its_error_panics() {
+    let _dog = watchdog(60);
+    for order in ORDERS {
+        let live = Arc::new(AtomicI64::new(0));
+        let factory = Arc::clone(&live);
+        let builder = Pipeline::builder_with(|| Rose, move || Counted::new(&factory)).workers(1);
+        let pipeline = builder.groups(1).window(4).build().unwrap();
+        let mut group = pipeline.open(order).unwrap();
+        for _ in 0..6 {
+            group.submit(Counted::new(&live)).ok().expect("there is room");
+            let output = group.recv().unwrap();
+            let taking = || drop(output.replace(Counted::new(&live)));
+            assert!(catch_unwind(AssertUnwindSafe(taking)).is_err(), "the error's drop panics");
+            assert_eq!(live.load(SeqCst), 4, "one for each slot");
+            assert_eq!(group.in_flight(), 0);
+        }
+        drop(group);
+        assert_eq!(finish(pipeline).failed, 6);
+    }
+}
+
 #[test]
 fn a_handle_keeps_the_values_alive() {
     let _dog = watchdog(60);
@@ -278,7 +321,7 @@ fn a_factory_of_payloads_that_panics_leaves_none() {
         Counted::new(&factory)
     };
     let builder = Pipeline::builder_with(|| Census, payload).groups(2).window(8);
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| builder.build()));
+    let result = catch_unwind(AssertUnwindSafe(|| builder.build()));
     assert!(result.is_err());
     assert_eq!(live.load(SeqCst), 0);
 }
