@@ -1,7 +1,8 @@
-//! Faults brought into the engine from outside.
+//! Faults brought into the engine from outside, and the soak.
 //!
 //! - [`stalls`]: stops one thread at a time by a signal, and measures whom that holds up.
-//! - [`mill`], [`oracle`]: the machine that they run, and what checks that each request came back once,
+//! - [`soak`]: all features at once, for as long as asked, with every request accounted for.
+//! - [`mill`], [`oracle`]: the machine that both run, and what checks that each request came back once,
 //!   in its order, to its own group.
 //! - [`signal`], [`threads`], [`child`]: the means: a signal that sleeps, the threads of this process,
 //!   and a test run again in a process of its own.
@@ -19,5 +20,6 @@ pub mod child;
 pub mod mill;
 pub mod oracle;
 pub mod signal;
+pub mod soak;
 pub mod stalls;
 pub mod threads;
