@@ -102,6 +102,8 @@ pub enum Fill {
     Refill,
     /// Moves another value in.
     MoveIn,
+    /// Fills it after the end of the pipeline, if that comes in a few milliseconds.
+    Linger,
     PanicBefore,
     PanicAfter,
 }

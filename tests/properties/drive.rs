@@ -73,6 +73,7 @@ pub fn run(case: &Case) -> Report {
     });
     let entered = run.entered();
     let ledger = ledger.or_else(|| run.finish());
+    let gave_up = ledger.is_none() && case.finish.how != How::DropIt;
     let (records, odd) = (run.records.into_inner().unwrap(), run.odd.into_inner().unwrap());
     Report {
         records,
@@ -80,7 +81,7 @@ pub fn run(case: &Case) -> Report {
         ledger,
         closes: world.closes.load(SeqCst),
         tails: world.tails.iter().map(|tail| tail.load(SeqCst)).collect(),
-        left: left(world),
+        left: left(world, gave_up),
         odd,
     }
 }
@@ -94,12 +95,12 @@ impl Drop for Over<'_> {
     }
 }
 
-/// What has not been dropped by now.
-fn left(world: Arc<World>) -> Option<String> {
-    // A close that gave up leaves the threads to end by themselves.
-    let start = Instant::now();
+/// What has not been dropped by now. A close that gave up leaves the threads to end by themselves; all
+/// others have joined them.
+fn left(world: Arc<World>, gave_up: bool) -> Option<String> {
+    let (start, patience) = (Instant::now(), if gave_up { PATIENCE } else { Duration::ZERO });
     while !world.census.is_empty() || Arc::strong_count(&world) > 1 {
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() >= patience {
             let (census, users) = (&world.census, Arc::strong_count(&world) - 1);
             return Some(format!("{census:?}, and {users} users of the world"));
         }

@@ -9,7 +9,11 @@ use stageline::{
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
 use std::time::{Duration, Instant};
+
+/// How long a closure waits for the end of the pipeline.
+const LINGER: Duration = Duration::from_millis(4);
 
 /// Whether a submission found the window full.
 pub type IsFull = bool;
@@ -210,12 +214,16 @@ impl Producer {
         let number = parcel.number;
         let called = Cell::new(false);
         let called = &called;
+        let world = Arc::clone(&self.world);
         let filler = move |slot: &mut Parcel| {
             called.set(true);
+            if fill == Fill::Linger {
+                linger(&world);
+            }
             match fill {
                 Fill::Refill => slot.refill(parcel),
                 Fill::PanicBefore => panic!("{PLANNED}before it is filled"),
-                Fill::MoveIn | Fill::PanicAfter => *slot = parcel,
+                Fill::MoveIn | Fill::Linger | Fill::PanicAfter => *slot = parcel,
             }
             if fill == Fill::PanicAfter {
                 panic!("{PLANNED}after it is filled");
@@ -293,5 +301,13 @@ impl Producer {
         is_set(&self.marks.cancel_done)
             || is_set(&self.marks.receiver_gone_done)
             || is_set(&self.world.ended)
+    }
+}
+
+/// Waits for the end of the pipeline, but not for long: it may itself be waiting for what is filled.
+fn linger(world: &World) {
+    let start = Instant::now();
+    while !is_set(&world.ended) && start.elapsed() < LINGER {
+        thread::sleep(Duration::from_micros(50));
     }
 }
