@@ -102,7 +102,7 @@ pub enum Fill {
     Refill,
     /// Moves another value in.
     MoveIn,
-    /// Fills it after the end of the pipeline, if that comes in a few milliseconds.
+    /// Fills it after the end of the pipeline, if that is early.
     Linger,
     PanicBefore,
     PanicAfter,

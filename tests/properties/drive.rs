@@ -42,7 +42,7 @@ struct Run<'c> {
 }
 
 pub fn run(case: &Case) -> Report {
-    let world = World::new(&case.setting);
+    let world = World::new(&case.setting, case.finish.after.is_some());
     let run = Run {
         case,
         world: &world,

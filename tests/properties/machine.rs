@@ -16,6 +16,9 @@ pub const STAGES: usize = 8;
 /// What a message of a panic that was asked for begins with.
 pub const PLANNED: &str = "planned: ";
 
+/// A number of operations that no case comes to by itself.
+pub const LAST_OPERATION: u64 = 1 << 32;
+
 /// What the threads of a case have in common.
 #[derive(Debug)]
 pub struct World {
@@ -29,6 +32,8 @@ pub struct World {
     pub entered: [AtomicU64; STAGES],
     /// By index of a group, the position that its next opening starts at.
     pub tails: Vec<AtomicU64>,
+    /// The pipeline ends while groups are open, after so many operations or at [`LAST_OPERATION`].
+    pub ends_early: bool,
     /// The pipeline's end has begun; by an abort; and the call has returned.
     pub ending: AtomicBool,
     pub aborting: AtomicBool,
@@ -40,10 +45,10 @@ pub struct World {
 impl World {
     /// One without streams.
     pub fn empty() -> Arc<Self> {
-        Self::new(&Setting::smallest())
+        Self::new(&Setting::smallest(), false)
     }
 
-    pub fn new(setting: &Setting) -> Arc<Self> {
+    pub fn new(setting: &Setting, ends_early: bool) -> Arc<Self> {
         let tail = |_| AtomicU64::new(setting.first_position);
         Arc::new(Self {
             census: Arc::default(),
@@ -52,6 +57,7 @@ impl World {
             numbers: AtomicU64::new(1),
             operations: AtomicU64::new(0),
             entered: Default::default(),
+            ends_early,
             ending: AtomicBool::new(false),
             aborting: AtomicBool::new(false),
             ended: AtomicBool::new(false),

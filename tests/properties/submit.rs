@@ -2,7 +2,7 @@
 
 use super::case::{Due, Fill, Job, Put, Wait};
 use super::log::{Sent, is_set, planned};
-use super::machine::{Machine, Marks, PLANNED, Parcel, World};
+use super::machine::{LAST_OPERATION, Machine, Marks, PLANNED, Parcel, World};
 use stageline::{
     SharedSubmitter, SubmitEnd, SubmitError, SubmitTimeoutError, Submitter, TrySubmitError,
 };
@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a closure waits for the end of the pipeline.
-const LINGER: Duration = Duration::from_millis(4);
+const LINGER: Duration = Duration::from_millis(20);
 
 /// Whether a submission found the window full.
 pub type IsFull = bool;
@@ -304,10 +304,12 @@ impl Producer {
     }
 }
 
-/// Waits for the end of the pipeline, but not for long: it may itself be waiting for what is filled.
+/// Asks for the end of the pipeline, if the case has it early, and waits for it; but not for long: it may
+/// itself be waiting for what is filled.
 fn linger(world: &World) {
+    world.operations.fetch_add(LAST_OPERATION, SeqCst);
     let start = Instant::now();
-    while !is_set(&world.ended) && start.elapsed() < LINGER {
+    while world.ends_early && !is_set(&world.ended) && start.elapsed() < LINGER {
         thread::sleep(Duration::from_micros(50));
     }
 }
