@@ -127,8 +127,13 @@ fn put() -> impl Strategy<Value = Put> {
     let submit = (job(), wait()).prop_map(|(job, wait)| Put::Submit(job, wait));
     let batch = (vec(job(), 1..=6), 1_usize..=16, rarely(0_usize..40))
         .prop_map(|(jobs, times, panics_at)| Put::Batch { jobs, times, panics_at });
-    let fills =
-        vec![(3, Fill::Refill), (3, Fill::MoveIn), (1, Fill::PanicBefore), (1, Fill::PanicAfter)];
+    let fills = vec![
+        (3, Fill::Refill),
+        (3, Fill::MoveIn),
+        (2, Fill::Linger),
+        (1, Fill::PanicBefore),
+        (1, Fill::PanicAfter),
+    ];
     let fill = (job(), pick(fills)).prop_map(|(job, fill)| Put::Fill(job, fill));
     let due = Union::new_weighted(vec![
         (3, Just(Due::Never).boxed()),
