@@ -137,6 +137,32 @@ fn no_file_names_a_place_of_this_machine() {
     none(texts.flatten().collect());
 }
 
+/// What the table of tests names is there: tests and models as `file::test`, `compile_fail/case`, and
+/// mutants by their names.
+#[test]
+fn the_table_of_tests_names_what_is_there() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap_or_default();
+    let (table, mutants) = (read("tests/README.md"), read("loom-tests/mutants.toml"));
+    let is_there = |name: &str| match name.split_once("::") {
+        // Whatever attributes it has, one stands before it.
+        Some((file, test)) => ["tests", "loom-tests/tests"].iter().any(|folder| {
+            read(&format!("{folder}/{file}.rs")).contains(&format!("]\nfn {test}()"))
+        }),
+        None => match name.strip_prefix("compile_fail/") {
+            Some(case) => root().join(format!("tests/compile_fail/{case}.rs")).exists(),
+            None => mutants.contains(&format!("name = '{name}'")),
+        },
+    };
+    let third = |line: &str| line.split('|').nth(3).unwrap_or_default().to_owned();
+    let cells = table.lines().filter(|line| line.starts_with("| ")).map(third);
+    let cells: Vec<String> = cells.collect();
+    let names: Vec<&str> =
+        cells.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 100, "the table is read: {} names", names.len());
+    let missing = names.into_iter().filter(|name| !is_there(name));
+    none(missing.map(|name| format!("tests/README.md: `{name}` is not there")).collect());
+}
+
 // ---- the checks, checked ----
 
 fn snippet(text: &str) -> Source {
