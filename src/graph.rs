@@ -100,8 +100,7 @@ impl Graph {
     pub fn dot(&self) -> String {
         let mut text = String::from("digraph stages {\n    rankdir=LR;\n    node [shape=box];\n");
         for (index, name) in self.names.iter().enumerate() {
-            let label = name.replace('\\', "\\\\").replace('"', "\\\"");
-            let _ = writeln!(text, "    s{index} [label=\"{label}\"];");
+            let _ = writeln!(text, "    s{index} [label=\"{}\"];", dot_label(name));
         }
         if self.next.iter().any(Option::is_none) {
             text.push_str("    any [label=\"?\", shape=plaintext];\n");
@@ -122,8 +121,7 @@ impl Graph {
     pub fn mermaid(&self) -> String {
         let mut text = String::from("flowchart LR\n");
         for (index, name) in self.names.iter().enumerate() {
-            let label = name.replace('"', "#quot;");
-            let _ = writeln!(text, "    s{index}[\"{label}\"]");
+            let _ = writeln!(text, "    s{index}[\"{}\"]", mermaid_label(name));
         }
         for (index, next) in self.next.iter().enumerate() {
             match next {
@@ -135,6 +133,39 @@ impl Graph {
         }
         text
     }
+}
+
+/// A name inside a quoted string of DOT, so that Graphviz shows it as it is; control characters are
+/// shown as Rust writes them.
+fn dot_label(name: &str) -> String {
+    let mut label = String::with_capacity(name.len());
+    for char in name.chars() {
+        match char {
+            '"' => label.push_str("\\\""),
+            '\\' => label.push_str("\\\\"),
+            '&' => label.push_str("&amp;"),
+            char if char.is_control() => {
+                let _ = write!(label, "\\{}", char.escape_default());
+            }
+            char => label.push(char),
+        }
+    }
+    label
+}
+
+/// A name inside a quoted string of Mermaid. Whatever that could take for markup, an entity, a comment
+/// or a directive is given by its number.
+fn mermaid_label(name: &str) -> String {
+    let mut label = String::with_capacity(name.len());
+    for char in name.chars() {
+        match char {
+            '"' => label.push_str("#quot;"),
+            ' ' | '_' => label.push(char),
+            char if char.is_alphanumeric() => label.push(char),
+            char => _ = write!(label, "#{};", u32::from(char)),
+        }
+    }
+    label
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -187,6 +218,21 @@ mod tests {
             drawn.mermaid(),
             "flowchart LR\n    s0[\"a #quot;x#quot;\"]\n    s1[\"b\"]\n    s0 --> s1\n    \
              s1 -.-> any([\"?\"])\n"
+        );
+    }
+
+    #[test]
+    fn a_name_is_shown_and_does_not_act_on_the_drawing() {
+        let drawn = graph(&[("a\nb\0 \\N &lt; #35; %%{x}%%", Some(&[]))]);
+        assert_eq!(
+            drawn.dot(),
+            "digraph stages {\n    rankdir=LR;\n    node [shape=box];\n    \
+             s0 [label=\"a\\\\nb\\\\u{0} \\\\N &amp;lt; #35; %%{x}%%\"];\n}\n"
+        );
+        assert_eq!(
+            drawn.mermaid(),
+            "flowchart LR\n    s0[\"a#10;b#0; #92;N #38;lt#59; #35;35#59; \
+             #37;#37;#123;x#125;#37;#37;\"]\n"
         );
     }
 }
