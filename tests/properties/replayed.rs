@@ -38,7 +38,7 @@ fn a_deadline_that_a_clone_has_too() -> Case {
                     shared: true,
                     producers: vec![vec![Submit(Job(vec![]), Block)]],
                     receiver: vec![],
-                    drains: false,
+                    drains: true,
                 },
             }],
         }],
