@@ -2,8 +2,9 @@
 //! other threads keep anyway. Nothing on the hot path knows of it.
 //!
 //! 1. **Stuck workers**, where there are several. A worker that has not gone on since the look before
-//!    is marked as stuck, and a sleeping worker is woken to serve its groups: so a stage that does not
-//!    return, or a worker that the system does not run, holds up its batch alone.
+//!    (or sleeps though its doorbell is rung) is marked as stuck, and a sleeping worker is woken to serve
+//!    its groups: so a stage that does not return, or a worker that the system does not run, holds up its
+//!    batch alone.
 //! 2. **Stalled groups**, if asked for: those whose results nobody receives. Each is reported once.
 
 use crate::error::BuildError;
@@ -104,7 +105,7 @@ fn watch<M: StateMachine>(
     }
 }
 
-/// How far each worker had come at the last look, unless it slept.
+/// How far each worker had come at the last look, unless it slept with nobody calling.
 struct Stuck {
     seen: Vec<Option<u64>>,
 }
@@ -112,7 +113,9 @@ struct Stuck {
 impl Stuck {
     fn look<M: StateMachine>(&mut self, shared: &Shared<M>) {
         for (worker, seen) in shared.workers.iter().zip(&mut self.seen) {
-            let now = (!worker.event.is_awaited()).then(|| worker.progress.steps());
+            // One that sleeps and was rung should have woken: the system may not run it.
+            let sleeps = worker.event.is_awaited() && !worker.bell.is_rung();
+            let now = (!sleeps).then(|| worker.progress.steps());
             if now.is_some() && now == *seen {
                 worker.wants_help.store(Help::STUCK, Ordering::Relaxed);
                 shared.wake_helper(Help::STUCK);
