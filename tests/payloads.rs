@@ -282,7 +282,7 @@ fn a_payload_that_is_taken_is_dropped_though_its_error_panics() {
         let pipeline = builder.groups(1).window(4).build().unwrap();
         let mut group = pipeline.open(order).unwrap();
         for _ in 0..6 {
-            group.submit(Counted::new(&live)).ok().expect("there is room");
+            assert!(group.submit(Counted::new(&live)).is_ok(), "there is room");
             let output = group.recv().unwrap();
             let taking = || drop(output.replace(Counted::new(&live)));
             assert!(catch_unwind(AssertUnwindSafe(taking)).is_err(), "the error's drop panics");
