@@ -139,15 +139,31 @@ fn no_file_names_a_place_of_this_machine() {
 
 /// What the table of tests names is there: tests and models as `file::test`, `compile_fail/case`, and
 /// mutants by their names.
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_default()
+}
+
+/// Where tests and models stand.
+const TESTS: [&str; 5] =
+    ["tests", "loom-tests/tests", "proof/tests", "proof/stress/tests", "proof/shuttle/tests"];
+
+/// Whether a test with this name, of a file and a function in it, is there.
+fn has_test(file: &str, test: &str) -> bool {
+    // Whatever attributes it has, one stands before it.
+    let function = format!("]\nfn {test}()");
+    TESTS.iter().any(|folder| read(&format!("{folder}/{file}.rs")).contains(&function))
+}
+
+/// What stands between backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
 #[test]
 fn the_table_of_tests_names_what_is_there() {
-    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap_or_default();
     let (table, mutants) = (read("tests/README.md"), read("loom-tests/mutants.toml"));
     let is_there = |name: &str| match name.split_once("::") {
-        // Whatever attributes it has, one stands before it.
-        Some((file, test)) => ["tests", "loom-tests/tests"].iter().any(|folder| {
-            read(&format!("{folder}/{file}.rs")).contains(&format!("]\nfn {test}()"))
-        }),
+        Some((file, test)) => has_test(file, test),
         None => match name.strip_prefix("compile_fail/") {
             Some(case) => root().join(format!("tests/compile_fail/{case}.rs")).exists(),
             None => mutants.contains(&format!("name = '{name}'")),
@@ -156,11 +172,32 @@ fn the_table_of_tests_names_what_is_there() {
     let third = |line: &str| line.split('|').nth(3).unwrap_or_default().to_owned();
     let cells = table.lines().filter(|line| line.starts_with("| ")).map(third);
     let cells: Vec<String> = cells.collect();
-    let names: Vec<&str> =
-        cells.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let names: Vec<&str> = cells.iter().flat_map(|cell| quoted(cell)).collect();
     assert!(names.len() > 100, "the table is read: {} names", names.len());
     let missing = names.into_iter().filter(|name| !is_there(name));
     none(missing.map(|name| format!("tests/README.md: `{name}` is not there")).collect());
+}
+
+#[test]
+fn the_promises_name_what_is_there() {
+    let text = read("RELIABILITY.md");
+    let is_there = |name: &&str| match name.split_once("::") {
+        Some((file, test)) => has_test(file, test),
+        None => {
+            let path = name.split(' ').next().unwrap_or_default();
+            let folders = TESTS.iter().chain(&["."]);
+            folders.into_iter().any(|folder| root().join(folder).join(path).exists())
+        }
+    };
+    let is_place = |name: &&str| {
+        name.contains("::") && !name.contains("std::")
+            || name.ends_with(".rs")
+            || name.contains('/')
+    };
+    let names: Vec<&str> = quoted(&text).filter(is_place).collect();
+    assert!(names.len() > 40, "the promises are read: {} names", names.len());
+    let missing = names.into_iter().filter(|name| !is_there(name));
+    none(missing.map(|name| format!("RELIABILITY.md: `{name}` is not there")).collect());
 }
 
 // ---- the checks, checked ----
