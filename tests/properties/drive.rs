@@ -42,7 +42,9 @@ struct Run<'c> {
 }
 
 pub fn run(case: &Case) -> Report {
-    let world = World::new(&case.setting, case.finish.after.is_some());
+    // A close waits itself for what is filled.
+    let ends_early = case.finish.after.is_some() && case.finish.how != How::Close;
+    let world = World::new(&case.setting, ends_early);
     let run = Run {
         case,
         world: &world,

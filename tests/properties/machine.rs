@@ -32,7 +32,8 @@ pub struct World {
     pub entered: [AtomicU64; STAGES],
     /// By index of a group, the position that its next opening starts at.
     pub tails: Vec<AtomicU64>,
-    /// The pipeline ends while groups are open, after so many operations or at [`LAST_OPERATION`].
+    /// The pipeline ends while groups are open, without waiting for them: after so many operations, or at
+    /// [`LAST_OPERATION`].
     pub ends_early: bool,
     /// The pipeline's end has begun; by an abort; and the call has returned.
     pub ending: AtomicBool,
