@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where Rust sources stand.
-const ROOTS: [&str; 8] =
-    ["src", "crates", "examples", "tests", "loom-tests", "proof", "perf", "benches"];
+const ROOTS: [&str; 9] =
+    ["src", "crates", "examples", "tests", "loom-tests", "proof", "fuzz", "perf", "benches"];
 
 /// The macro's tests feed it methods without a body.
 const UNFINISHED_BY_PURPOSE: [&str; 1] = ["crates/macros/src/tests"];
