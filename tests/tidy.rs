@@ -181,18 +181,17 @@ fn the_table_of_tests_names_what_is_there() {
 #[test]
 fn the_promises_name_what_is_there() {
     let text = read("RELIABILITY.md");
+    // Of a command with arguments, the command.
+    let place = |name: &str| name.split(' ').next().unwrap_or_default().to_owned();
     let is_there = |name: &&str| match name.split_once("::") {
         Some((file, test)) => has_test(file, test),
-        None => {
-            let path = name.split(' ').next().unwrap_or_default();
-            let folders = TESTS.iter().chain(&["."]);
-            folders.into_iter().any(|folder| root().join(folder).join(path).exists())
-        }
+        None => TESTS.iter().chain(&["."]).any(|dir| root().join(dir).join(place(name)).exists()),
     };
     let is_place = |name: &&str| {
-        name.contains("::") && !name.contains("std::")
-            || name.ends_with(".rs")
-            || name.contains('/')
+        let place = place(name);
+        place.contains("::") && !place.contains("std::")
+            || place.ends_with(".rs")
+            || place.contains('/')
     };
     let names: Vec<&str> = quoted(&text).filter(is_place).collect();
     assert!(names.len() > 40, "the promises are read: {} names", names.len());
