@@ -101,6 +101,34 @@ pub fn work<M: StateMachine>(shared: Arc<Shared<M>>, index: usize) {
     Worker::new(&shared, index, machine).run();
 }
 
+/// Sets the bound on claimed batches, as long as nobody else has the memory.
+pub fn set_batch_max<M: StateMachine>(shared: &mut Arc<Shared<M>>, batch_max: usize) {
+    Arc::get_mut(shared).expect("not shared yet").rules.batch_max = batch_max;
+}
+
+/// A worker whose turns the caller makes, one part at a time.
+pub struct HandWorker<'s, M: StateMachine> {
+    shared: &'s Shared<M>,
+    worker: Worker<'s, M>,
+}
+
+impl<'s, M: StateMachine> HandWorker<'s, M> {
+    /// The worker of this index, with a machine of its own.
+    pub fn new(shared: &'s Shared<M>, index: usize) -> Self {
+        Self { shared, worker: Worker::new(shared, index, (shared.factory)()) }
+    }
+
+    /// Takes in the groups that rang.
+    pub fn admit_rung(&mut self) {
+        self.worker.hot.admit_rung(self.shared);
+    }
+
+    /// Gives each hot group one batch. Whether there was any.
+    pub fn serve_hot(&mut self) -> bool {
+        self.worker.serve_hot()
+    }
+}
+
 /// A worker's hot set.
 pub struct HotSet(hot_set::HotSet);
 

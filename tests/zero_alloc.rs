@@ -1,6 +1,8 @@
 //! After the build and a warm-up nothing is allocated or freed, by any thread: not by requests that go
 //! round, by groups that are opened, closed and used again, by handles that are shared and cloned, by
 //! cancelling, nor by threads that sleep and are woken.
+//!
+//! The long run, of a billion requests: `STAGELINE_ROUNDS=100 cargo test --release --test zero_alloc`
 
 mod common;
 
@@ -16,7 +18,7 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Requests that stream through in each order.
+/// Requests that stream through in each order and round.
 const STREAMED: u64 = if cfg!(debug_assertions) { 200_000 } else { 5_000_000 };
 
 struct Plain;
@@ -46,12 +48,19 @@ fn builder(workers: usize) -> Builder<Plain> {
     builder.window(256).visits_max(100)
 }
 
+/// How often everything is run after the warm-up.
+fn rounds() -> u64 {
+    let rounds = std::env::var("STAGELINE_ROUNDS");
+    rounds.map_or(1, |rounds| rounds.parse().expect("STAGELINE_ROUNDS is a number"))
+}
+
 /// Runs something once to warm up, and then checks that it neither allocates nor frees.
 #[track_caller]
 fn allocates_nothing(what: &str, mut run: impl FnMut()) {
     run();
+    let rounds = rounds();
     let before = calls();
-    run();
+    (0..rounds).for_each(|_| run());
     let made = calls() - before;
     assert_eq!(made, 0, "{what}: allocations and deallocations");
 }
@@ -177,7 +186,7 @@ fn sleep_and_wake(group: &mut RequestGroup<Plain>) {
 /// One test, since another would allocate meanwhile.
 #[test]
 fn nothing_is_allocated_after_the_build() {
-    let _dog = watchdog(300);
+    let _dog = watchdog(rounds().saturating_mul(300));
     let before = calls();
     drop(std::hint::black_box(Box::new(1)));
     assert_eq!(calls() - before, 2, "the allocator counts");
