@@ -49,6 +49,7 @@ impl Values {
         Box::leak(Box::new(Self(Mutex::new(Counts { panic_at, ..Counts::default() }))))
     }
 
+    #[inline(never)]
     pub fn value(&'static self) -> Value {
         let mut counts = self.counts();
         counts.made += 1;
@@ -86,6 +87,23 @@ impl Values {
         assert_eq!(counts.panicked, is_due, "{what}: {counts:?}");
     }
 
+    /// Whether a value with this number has been made and not yet dropped.
+    #[inline(never)]
+    fn is_alive(&self, number: u64) -> bool {
+        self.counts().alive.contains(&number)
+    }
+
+    /// Takes note of the drop of a value with this number. Whether it is the one that is to panic.
+    #[inline(never)]
+    fn take_back(&self, number: u64) -> bool {
+        let mut counts = self.counts();
+        counts.drops += 1;
+        counts.twice += u64::from(!counts.alive.remove(&number));
+        let panics = counts.drops == counts.panic_at;
+        counts.panicked |= panics;
+        panics
+    }
+
     fn counts(&self) -> std::sync::MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(|poison| poison.into_inner())
     }
@@ -106,21 +124,13 @@ impl Value {
     /// Panics if it has been dropped.
     #[track_caller]
     pub fn look(&self) {
-        assert!(self.values.counts().alive.contains(&self.number), "{} is gone", self.number);
+        assert!(self.values.is_alive(self.number), "{} is gone", self.number);
     }
 }
 
 impl Drop for Value {
     fn drop(&mut self) {
-        let panics = {
-            let mut counts = self.values.counts();
-            counts.drops += 1;
-            counts.twice += u64::from(!counts.alive.remove(&self.number));
-            let panics = counts.drops == counts.panic_at;
-            counts.panicked |= panics;
-            panics
-        };
-        if panics {
+        if self.values.take_back(self.number) {
             // Without the panic hook: there are thousands of these.
             resume_unwind(Box::new(Planned));
         }
