@@ -76,7 +76,7 @@ fn plain_case() -> Case {
 /// What a defect would do to a report, and the invariant that must see it.
 type Tamper = (&'static str, fn(&mut Report));
 
-const TAMPERS: [Tamper; 19] = [
+const TAMPERS: [Tamper; 21] = [
     ("conservation", |it| drop(it.records[0].got.pop())),
     ("conservation", |it| it.records[0].got[3].position += 1),
     ("once", |it| it.records[0].got[1].position = it.records[0].got[0].position),
@@ -96,6 +96,8 @@ const TAMPERS: [Tamper; 19] = [
     ("positions", |it| it.tails[0] += 1),
     ("ledger", |it| it.ledger.as_mut().unwrap().failed += 1),
     ("entries", |it| it.entered.as_mut().unwrap().0[0] += 1),
+    ("leak", |it| it.left = Some("a payload".to_owned())),
+    ("machines", |it| it.closes += 2),
 ];
 
 pub fn check_the_invariants() {
@@ -108,6 +110,13 @@ pub fn check_the_invariants() {
         let found = invariants::violations(&case, &report);
         assert!(found.iter().any(|text| text.starts_with(name)), "{name}: {found:?}");
     }
+    // Without the request that panics each machine must have been closed.
+    let mut case = case;
+    case.streams[0].sessions[0].ops.pop();
+    let mut report = drive::run(&case);
+    assert_eq!((report.closes, invariants::violations(&case, &report)), (1, vec![]));
+    report.closes = 0;
+    assert_eq!(invariants::violations(&case, &report).len(), 1);
 }
 
 pub fn check_the_census() {

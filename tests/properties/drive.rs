@@ -82,13 +82,15 @@ pub fn run(case: &Case) -> Report {
     let ledger = ledger.or_else(|| run.finish());
     let gave_up = ledger.is_none() && case.finish.how != How::DropIt;
     let (records, odd) = (run.records.into_inner().unwrap(), run.odd.into_inner().unwrap());
+    // First: after a close that gave up it waits for the workers, which close their machines.
+    let left = left(&world, gave_up);
     Report {
         records,
         entered,
         ledger,
         closes: world.closes.load(SeqCst),
         tails: world.tails.iter().map(|tail| tail.load(SeqCst)).collect(),
-        left: left(world, gave_up),
+        left,
         odd,
     }
 }
@@ -104,11 +106,11 @@ impl Drop for Over<'_> {
 
 /// What has not been dropped by now. A close that gave up leaves the threads to end by themselves; all
 /// others have joined them.
-fn left(world: Arc<World>, gave_up: bool) -> Option<String> {
+fn left(world: &Arc<World>, gave_up: bool) -> Option<String> {
     let (start, patience) = (Instant::now(), if gave_up { PATIENCE } else { Duration::ZERO });
-    while !world.census.is_empty() || Arc::strong_count(&world) > 1 {
+    while !world.census.is_empty() || Arc::strong_count(world) > 1 {
         if start.elapsed() >= patience {
-            let (census, users) = (&world.census, Arc::strong_count(&world) - 1);
+            let (census, users) = (&world.census, Arc::strong_count(world) - 1);
             return Some(format!("{census:?}, and {users} users of the world"));
         }
         thread::sleep(Duration::from_micros(100));

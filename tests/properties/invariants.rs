@@ -271,12 +271,19 @@ fn entries(report: &Report, found: &mut Vec<String>) {
     }
 }
 
-/// Every payload, error and machine has been dropped once; a machine was closed if it lived to the end.
+/// Every payload, error and machine has been dropped once; each worker's last machine was closed, unless
+/// a panic may have been the last that it saw.
 fn nothing_left(case: &Case, report: &Report, found: &mut Vec<String>) {
     if let Some(left) = &report.left {
         found.push(format!("leak: {left}"));
     }
-    if report.closes > case.setting.workers as u64 {
-        found.push(format!("machines: {} were closed", report.closes));
+    let mut sent = report.records.iter().flat_map(|record| &record.sent);
+    let panics = |sent: &Sent| {
+        matches!(Way::of(&sent.job, sent.number, &case.setting).ending, Ending::Panicked(_))
+    };
+    let most = case.setting.workers as u64;
+    let least = if sent.any(panics) { 0 } else { most };
+    if !(least..=most).contains(&report.closes) {
+        found.push(format!("machines: {} of {least} to {most} were closed", report.closes));
     }
 }
