@@ -9,7 +9,7 @@
 //!    with an error, and so does one that is silent for so long while it should not be held up.
 //! 4. At the end each request must have come back once, to its own group, in its order.
 //!
-//! Who may be held up is what ARCHITECTURE.md says of progress: a submitter or receiver holds up its
+//! Who may be held up is what RELIABILITY.md says of progress: a submitter or receiver holds up its
 //! own group, a worker the batch that it has claimed, so one group at most. Which one that is cannot be
 //! seen from outside; it is taken to be the one with the longest gap.
 
@@ -135,7 +135,8 @@ pub fn run(options: &Options) -> Result<Report, String> {
     let elapsed = start.elapsed();
     let (sent, received) = lanes.finish()?;
     let ledger = pipeline.close_timeout(SILENCE_MAX).map_err(|error| error.to_string())?;
-    if (ledger.done, ledger.submitted, ledger.received) != (sent, sent, received) {
+    let is_whole = received == sent && ledger.done == sent && ledger.submitted == sent;
+    if !is_whole || ledger.received != received {
         return Err(format!("{sent} were sent and {received} came; the pipeline says {ledger}"));
     }
     Ok(injector.gaps.report(elapsed, sent, options.workers > 1 && options.stall >= TELLING))

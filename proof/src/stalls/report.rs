@@ -165,7 +165,7 @@ impl Report {
         rows.map(|row| row.stalls).sum()
     }
 
-    /// What contradicts the table of progress in ARCHITECTURE.md: groups that should have gone on during
+    /// What contradicts the table of progress in RELIABILITY.md: groups that should have gone on during
     /// the stalls, and of which more than one in [`HELD_UP_PARTS`] waited for their end, with twice the
     /// share that does so when nobody is stopped allowed for the machine.
     pub fn contradictions(&self) -> Vec<String> {
