@@ -6,8 +6,8 @@ mod common;
 use common::values::{Bomb, defuse};
 use common::{LONG, ORDERS, assert_balanced, ending, eventually, finish, watchdog};
 use stageline::{
-    BuildError, Order, Pipeline, Receiver, Request, RequestGroup, Step, Submitter, TryRecvError,
-    state_machine,
+    BuildError, Order, Pipeline, Receiver, Request, RequestGroup, StateMachine, Step, Submitter,
+    TryRecvError, state_machine,
 };
 use std::panic::panic_any;
 use std::sync::Arc;
@@ -58,7 +58,10 @@ fn pipeline(workers: usize) -> Pipeline<Machine> {
     builder.groups(2).window(8).build().unwrap()
 }
 
-fn receive(receiver: &mut Receiver<Machine>, expected: impl Fn(u64) -> &'static str) -> Vec<u64> {
+fn receive<M: StateMachine<Error = String>>(
+    receiver: &mut Receiver<M>,
+    expected: impl Fn(u64) -> &'static str,
+) -> Vec<u64> {
     let mut positions = Vec::new();
     while receiver.in_flight() > 0 {
         let output = receiver.recv_timeout(LONG).unwrap();
@@ -91,27 +94,56 @@ fn a_stage_leaves_its_machine_half_way() {
     }
 }
 
+/// Three stages, each with a hook before it that counts in the machine.
+#[derive(Default)]
+struct Hooked {
+    calls: Pair,
+}
+
+#[state_machine(data = Pair, error = String)]
+impl Hooked {
+    #[stage]
+    fn first(&mut self, request: &mut Request<'_, Self>) -> Step {
+        request.next(Self::SECOND)
+    }
+
+    #[stage]
+    fn second(&mut self, request: &mut Request<'_, Self>) -> Step {
+        request.next(Self::THIRD)
+    }
+
+    #[stage]
+    fn third(&mut self, request: &mut Request<'_, Self>) -> Step {
+        request.done()
+    }
+}
+
+impl Hooked {
+    /// Panics before the stage that the value names, in the middle of its count.
+    fn count(&mut self, request: &mut Request<'_, Self>) -> Result<(), String> {
+        let panics = request.stage().index() as u64 == request.look();
+        self.calls.set(self.calls.look() + 1, panics);
+        Ok(())
+    }
+}
+
+/// A machine that a hook has left half-way is never used again either.
 #[test]
 fn a_hook_panics_at_any_stage() {
     let _dog = watchdog(60);
-    /// The value is the number of the call that panics.
-    fn hook(machine: &mut Machine, request: &mut Request<'_, Machine>) -> Result<(), String> {
-        let panics = request.look() == machine.own.look();
-        machine.own.set(machine.own.look(), panics);
-        Ok(())
-    }
     for (order, workers) in each_order_and_workers() {
-        let builder = Pipeline::builder(Machine::default).workers(workers).reserve(0);
-        let builder = builder.before_stage(|_, _| Ok(())).before_stage(hook).window(8);
+        let builder = Pipeline::builder(Hooked::default).workers(workers).reserve(0);
+        let builder = builder.before_stage(|_, _| Ok(())).before_stage(Hooked::count).window(8);
         let pipeline = builder.dag().build().unwrap();
         let mut group = pipeline.open(order).unwrap();
-        // Each machine's first call panics, and the one made after it panics again.
-        assert_eq!(group.submit_batch(&mut (0..8).map(|_| Pair(0, 0))), 8);
-        assert_eq!(receive(group.receiver(), |_| NO_TEXT).len(), 8);
-        group.submit(Pair(1_000, 1_000)).unwrap();
-        assert_eq!(receive(group.receiver(), |_| "done"), [8]);
+        for _ in 0..3 {
+            // The value 3 names none of them.
+            assert_eq!(group.submit_batch(&mut (0..8).map(|at| Pair(at % 4, at % 4))), 8);
+            let ends = |position| if position % 4 == 3 { "done" } else { NO_TEXT };
+            assert_eq!(receive(group.receiver(), ends).len(), 8);
+        }
         drop(group);
-        assert_eq!(finish(pipeline).panicked, 8);
+        assert_eq!(finish(pipeline).panicked, 18);
     }
 }
 
