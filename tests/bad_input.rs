@@ -4,8 +4,8 @@ mod common;
 
 use common::{Lab, lab, pass, watchdog};
 use stageline::{
-    BuildError, Builder, Order, Pipeline, Request, RuntimeStage, StageFn, StageId, StateMachine,
-    Step, limits, state_machine,
+    BuildError, Builder, Pipeline, Request, RuntimeStage, StageFn, StageId, StateMachine, Step,
+    limits, state_machine,
 };
 use std::time::Duration;
 
@@ -119,23 +119,8 @@ fn the_ends_of_the_ranges_are_accepted() {
 /// CPU ids that no mask has room for must be refused, not take a worker down.
 #[test]
 fn a_cpu_that_cannot_exist_is_refused() {
-    let _dog = watchdog(60);
     for cpu in [1024, usize::MAX] {
-        match lab().cpus([cpu]).build() {
-            Err(BuildError::Invalid(problems)) => {
-                assert_eq!(problems.len(), 1);
-                assert_eq!(problems[0].field, "cpus");
-                assert!(problems[0].message.contains(&cpu.to_string()), "{}", problems[0]);
-            }
-            Err(other) => panic!("{other}"),
-            Ok(pipeline) => {
-                assert!(!pipeline.report().workers[0].pinned);
-                let mut group = pipeline.open(Order::Submission).unwrap();
-                group.submit(pass(1)).unwrap();
-                let output = group.recv_timeout(Duration::from_secs(5));
-                assert_eq!(output.expect("the worker lives").value, 2);
-            }
-        }
+        assert_eq!(problems(lab().cpus([cpu])), [format!("cpus: {cpu} is not in 0..=1023")]);
     }
 }
 
