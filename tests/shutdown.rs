@@ -191,7 +191,8 @@ fn drop_runs_what_is_in_flight() {
             assert_eq!(group.try_recv().err(), Some(TryRecvError::Closed));
         }
     }
-    assert_eq!(threads_named("drop-runs"), 0);
+    // A thread that was joined may be listed for a moment longer.
+    eventually("the workers are gone", || threads_named("drop-runs") == 0);
 }
 
 /// Its stage drops the pipeline that runs it, on the value 1.
