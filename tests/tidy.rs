@@ -137,8 +137,6 @@ fn no_file_names_a_place_of_this_machine() {
     none(texts.flatten().collect());
 }
 
-/// What the table of tests names is there: tests and models as `file::test`, `compile_fail/case`, and
-/// mutants by their names.
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_default()
 }
@@ -159,6 +157,7 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
+/// Tests and models as `file::test`, `compile_fail/case`, and mutants by their names.
 #[test]
 fn the_table_of_tests_names_what_is_there() {
     let (table, mutants) = (read("tests/README.md"), read("loom-tests/mutants.toml"));

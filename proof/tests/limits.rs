@@ -1,5 +1,5 @@
-//! Threads that the system refuses while a pipeline is built. (Memory that it refuses: `tests/memory.rs`
-//! and `tests/bad_input.rs` of the engine.)
+//! Threads that the system refuses while a pipeline is built. (Memory that it refuses:
+//! `tests/refused_memory.rs` and `tests/bad_input.rs` of the engine.)
 
 #![cfg(target_os = "linux")]
 

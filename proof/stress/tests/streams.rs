@@ -128,8 +128,8 @@ fn in_batches() {
     }
 }
 
-/// Two producers and a receiver in threads of their own: each position comes once, and those of a
-/// window at most are on their way.
+/// Two producers and a receiver in threads of their own: each position comes once, and in its order where
+/// order was asked for.
 #[test]
 fn by_two_producers() {
     for order in [Submission, Completion] {
