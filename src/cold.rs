@@ -63,8 +63,10 @@ pub const NEVER_NS: u64 = u64::MAX;
 pub struct Cold<E> {
     /// How the request failed.
     pub failure: Failure<E>,
+    /// The position of the last request for which a stage made the answer that it has failed.
+    pub failed_at: u64,
     /// When it expires, in nanoseconds since the pipeline's start; [`NEVER_NS`] or [`VOID_NS`]. A
-    /// free slot has [`NEVER_NS`].
+    /// free slot has [`NEVER_NS`], as long as there are workers.
     pub deadline_ns: u64,
     /// When it was submitted, for those requests whose times are taken.
     pub submitted_ns: u64,
@@ -72,7 +74,7 @@ pub struct Cold<E> {
 
 impl<E> Default for Cold<E> {
     fn default() -> Self {
-        Self { failure: Failure::None, deadline_ns: NEVER_NS, submitted_ns: 0 }
+        Self { failure: Failure::None, failed_at: 0, deadline_ns: NEVER_NS, submitted_ns: 0 }
     }
 }
 

@@ -118,7 +118,11 @@ impl<M: StateMachine> Request<'_, M> {
     /// The answer: the request has failed.
     #[inline]
     pub fn fail(&mut self, error: M::Error) -> Step {
-        self.cold_mut().failure = Failure::Error(error);
+        let position = self.position();
+        let cold = self.cold_mut();
+        // The failure first: the one before, which is dropped, may panic.
+        cold.failure = Failure::Error(error);
+        cold.failed_at = position;
         Step::FAIL
     }
 

@@ -352,6 +352,38 @@ impl Hoarder {
     }
 }
 
+/// Makes an error and answers otherwise, or gives the answer that it has kept.
+struct Changeable(Option<Step>);
+
+#[stageline::state_machine(data = bool, error = String)]
+impl Changeable {
+    #[stage]
+    fn only(&mut self, request: &mut Request<'_, Self>) -> Step {
+        if **request {
+            self.0 = Some(request.fail("of another request".to_owned()));
+            return request.done();
+        }
+        self.0.expect("errors come first")
+    }
+}
+
+/// Each slot has an error left behind when the kept answer comes, in the same opening or in the next.
+#[test]
+fn an_error_that_was_left_behind_is_nobody_elses() {
+    let _dog = watchdog(60);
+    let pipeline =
+        Pipeline::builder(|| Changeable(None)).workers(1).groups(1).window(2).build().unwrap();
+    for requests in [&[true, true, false, false][..], &[true, true], &[false, false]] {
+        let mut group = pipeline.open(Order::Submission).unwrap();
+        for makes_an_error in requests {
+            group.submit(*makes_an_error).unwrap();
+            let output = group.recv().unwrap();
+            assert_eq!(output.is_done(), *makes_an_error);
+            assert!(!ending(&output).contains("another"), "{}", ending(&output));
+        }
+    }
+}
+
 /// Whatever such a request ends as, its receiver must be able to ask.
 #[test]
 fn an_answer_that_was_kept_takes_no_receiver_down() {

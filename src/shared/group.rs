@@ -58,8 +58,9 @@ pub struct Front {
     /// Which ends are closed: [`SUBMIT_CLOSED`], [`RECEIVE_CLOSED`]. Written by the ends when they
     /// are dropped; AcqRel, so that who closes the second end sees all that the first one did.
     pub(super) ends: AtomicU32,
-    /// Handles of the submit end.
-    pub(super) producers: AtomicU32,
+    /// Handles of the submit end. Written by who clones and drops them; AcqRel as they go, so that the last
+    /// one sees all that the others submitted. So wide that handles which are forgotten cannot wrap it round.
+    pub(super) producers: AtomicU64,
 }
 
 pub(super) const SUBMIT_CLOSED: u32 = 1;
@@ -89,7 +90,7 @@ impl<T, E> Group<T, E> {
                 submit_event: Event::default(),
                 receive_event: Event::default(),
                 ends: AtomicU32::new(BOTH_CLOSED),
-                producers: AtomicU32::new(0),
+                producers: AtomicU64::new(0),
             }),
             window,
             times: Times::default(),

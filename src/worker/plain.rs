@@ -1,7 +1,7 @@
 //! The hot loop: requests through their stages one after the other.
 
 use super::batch::Batch;
-use crate::cold::{Cold, Failure};
+use crate::cold::Failure;
 use crate::request::Request;
 use crate::shared::Control;
 use crate::slot::{Phase, Slot};
@@ -185,7 +185,7 @@ impl<M: StateMachine> Batch<'_, M> {
                 return Ok(next);
             }
             StepKind::Done => Phase::Done,
-            StepKind::Fail => failed(request.cold_mut()),
+            StepKind::Fail => failed(request),
             StepKind::Drop => Phase::Dropped,
         };
         self.progress.flow.leave(stage);
@@ -193,10 +193,13 @@ impl<M: StateMachine> Batch<'_, M> {
     }
 }
 
-/// A stage answered that the request has failed. The answer may have been kept from another request.
+/// A stage answered that the request has failed. The answer may have been kept from another request, and an
+/// error be left from one whose stage made it and then answered otherwise.
 #[cold]
-fn failed<E>(cold: &mut Cold<E>) -> Phase {
-    if matches!(cold.failure, Failure::Error(_)) {
+fn failed<M: StateMachine>(request: &mut Request<'_, M>) -> Phase {
+    let position = request.position();
+    let cold = request.cold_mut();
+    if matches!(cold.failure, Failure::Error(_)) && cold.failed_at == position {
         return Phase::Failed;
     }
     cold.failure =
