@@ -27,7 +27,7 @@ use crate::worker::Worker;
 use crossbeam_utils::CachePadded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) fn start<M: StateMachine>(mut builder: Builder<M>) -> Result<Pipeline<M>, BuildError> {
     // 1.
@@ -45,13 +45,17 @@ pub(super) fn start<M: StateMachine>(mut builder: Builder<M>) -> Result<Pipeline
     let shared = allocate(&mut builder, workers, wait, &pins)
         .map(|parts| Arc::new(parts.with(builder)))
         .map_err(|refused| BuildError::OutOfMemory { bytes: refused.bytes, total: memory })?;
-    // 4.
+    // 4. and 5.
     let mut pipeline = Pipeline::unstarted(shared, first_position);
-    let pinned = pipeline.start_workers(&name, &pins)?;
-    // 5.
-    if workers > 1 || stall_after.is_some() {
-        pipeline.watch = Some(Watch::start(&name, Arc::clone(&pipeline.shared), stall_after)?);
-    }
+    let pinned = match pipeline.start_threads(&name, &pins, stall_after) {
+        Ok(pinned) => pinned,
+        Err(error) => {
+            // Here and not at the end of the function: there a `Drop` that panics would leak what is returned
+            // (rust-lang/rust#47949).
+            drop(pipeline);
+            return Err(error);
+        }
+    };
     pipeline.report = Report {
         name,
         workers: pins.cpus.iter().zip(pinned).map(WorkerReport::new).collect(),
@@ -173,8 +177,22 @@ impl<M: StateMachine> Parts<M> {
 type Started = (usize, Result<bool, Box<str>>);
 
 impl<M: StateMachine> Pipeline<M> {
-    /// Starts the workers and waits until each has its machine. Returns which are pinned. After an
-    /// error, dropping the pipeline ends those that did start.
+    /// Starts the workers, and the watch where it has something to do. Returns which workers are pinned.
+    /// After an error, dropping the pipeline ends the threads that did start.
+    fn start_threads(
+        &mut self,
+        name: &str,
+        pins: &PinPlan,
+        stall_after: Option<Duration>,
+    ) -> Result<Vec<bool>, BuildError> {
+        let pinned = self.start_workers(name, pins)?;
+        if pins.cpus.len() > 1 || stall_after.is_some() {
+            self.watch = Some(Watch::start(name, Arc::clone(&self.shared), stall_after)?);
+        }
+        Ok(pinned)
+    }
+
+    /// Starts the workers and waits until each has its machine. Returns which are pinned.
     fn start_workers(&mut self, name: &str, pins: &PinPlan) -> Result<Vec<bool>, BuildError> {
         let (sender, receiver) = channel();
         for (index, cpu) in pins.cpus.iter().copied().enumerate() {
