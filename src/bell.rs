@@ -46,7 +46,7 @@ pub enum Attention {
 #[derive(Debug)]
 pub struct Service {
     /// `HOT`, `COLD`, `RUNG` or `GONE`. Written by the home worker (Cold, Hot), by submitters (Cold
-    /// to Rung) and by the thread that has joined the workers (Gone); read by submitters once a
+    /// to Rung) and by the last worker to leave (Gone); read by submitters once a
     /// publication, a line that is otherwise left alone.
     state: AtomicU32,
 }

@@ -13,7 +13,8 @@
 //!    `Ready(p)` on; the receiver from a finished phase on; the submitter from the moment that the
 //!    window's `received` cursor (`window/`) says that the slot's last position has been received.
 //! 2. The first two steps are a Release store of the turn by the owner, and the next owner's Acquire
-//!    load of that very value; the last is a Release store and an Acquire load of the cursor. The
+//!    load of that very value (where results come as they finish, of the entry of a completion ring that
+//!    names the slot); the last is a Release store and an Acquire load of the cursor. The
 //!    receiver does not write to the slot: a store there would cost it the line, which it has only
 //!    read, and hold up the submission that comes next.
 //! 3. Positions are never reset, so a value of the turn never comes back (a position is kept modulo

@@ -1,5 +1,5 @@
-//! Memory that runs out at any allocation of a build: an error, not the end of the process, and nothing
-//! is left behind.
+//! Memory that runs out during a build, at any of some hundred sizes: an error, not the end of the process,
+//! and nothing is left behind.
 
 mod common;
 

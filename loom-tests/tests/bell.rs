@@ -5,12 +5,12 @@
 //! published before it, for one group, two of a word and two of two words; a submission beside a
 //! demotion is either seen by the worker's second look or rung for, with one producer or two, and with
 //! a helper that takes requests meanwhile.
-//! Bound: none with two threads, three or four preemptions with more, as each says.
+//! Bound: none with two threads, three or four preemptions with more, one with a receiver, as each says.
 //! Not proven: more than one word of summary (its bits are independent), more than two groups.
 
 mod common;
 
-use common::engine::{Engine, engine, open, serve};
+use common::engine::{Engine, engine, open, receive, serve};
 use common::stageline::bell::{Attention, Doorbell, GroupSet, Service};
 use common::stageline::model::HotSet;
 use common::stageline::sync::Arc;
@@ -259,6 +259,65 @@ fn a_demotion_beside_a_helper() {
         let rung = if engine.home(0).bell.is_rung() { ", rung" } else { "" };
         drop((submitter, receiver));
         format!("helped {helped}{kept}{rung}")
+    });
+}
+
+/// The same where the position at the cursor has the slot of another one by now, which was claimed before it
+/// and received after it.
+#[test]
+fn a_demotion_beside_a_receiver() {
+    let expected = [
+        "received 0, kept",
+        "received 0, kept, rung",
+        "received 0, rung",
+        "received 1, kept",
+        "received 1, kept, rung",
+        "received 1, rung",
+        "received 2, kept",
+        "received 2, kept, rung",
+        "received 2, rung",
+    ];
+    explore("bell::a_demotion_beside_a_receiver", Some(1), &expected, || {
+        let engine = engine(2, 4);
+        let (mut submitter, mut receiver) = open(&engine, Order::Completion);
+        let mut hot = hot(&engine);
+        submitter.try_submit(5).expect("there is room");
+        submitter.try_submit(6).expect("there is room");
+        let mut slots = [0];
+        let slow = engine.group(0).window.claim(1, &mut slots).expect("the first");
+        let home = spawn({
+            let engine = engine.clone();
+            move || {
+                submitter.try_submit(7).expect("there is room");
+                engine.group(0).window.complete(1, slow, &slots, None);
+                submitter
+            }
+        });
+        let helper = spawn({
+            let engine = engine.clone();
+            // The receiver looks at this lane first.
+            move || assert!(serve(&engine, 0).is_some())
+        });
+        let receiver = spawn(move || {
+            let received = receive(&mut receiver).is_some();
+            step();
+            (usize::from(received) + usize::from(receive(&mut receiver).is_some()), receiver)
+        });
+        let worker = spawn({
+            let engine = engine.clone();
+            move || {
+                hot.demote_all(&engine);
+                hot
+            }
+        });
+        let (submitter, (received, receiver)) = (join(home), join(receiver));
+        join(helper);
+        let hot = join(worker);
+        assert!(!is_forgotten(&engine, &hot), "received {received}");
+        let kept = if hot.is_empty() { "" } else { ", kept" };
+        let rung = if engine.home(0).bell.is_rung() { ", rung" } else { "" };
+        drop((submitter, receiver));
+        format!("received {received}{kept}{rung}")
     });
 }
 

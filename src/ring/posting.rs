@@ -13,7 +13,12 @@
 //!    slot ever has that turn, so an entry that is too old leads to "not yet", never to a wrong slot.
 //!    That it finds the new entry in time follows from the turn: the entry comes before the cursor,
 //!    the cursor's Acquire before the submit end's Release of `Ready(p)`.
-//! 4. So an entry carries no data by itself and is Relaxed.
+//! 4. So an entry carries no data by itself, and for this its order does not matter.
+//! 5. A worker that finds the slot not ready may ask whether that is because the position has long been
+//!    claimed ([`Window::is_waiting`](crate::window::Window::is_waiting)). An entry that is already that of one
+//!    lap later was posted by a receiver that had released so many slots that the claim cursor has passed
+//!    the position. So who asks reads the entry with Acquire, which pairs with the Release of the post, and
+//!    then sees the cursor moved.
 
 use crate::slab::{OutOfMemory, Slab};
 use crate::sync::{AtomicU32, Ordering};
@@ -21,7 +26,8 @@ use crate::sync::{AtomicU32, Ordering};
 /// The map from positions to slots. The length is a power of two.
 #[derive(Debug)]
 pub struct PostingRing {
-    /// Slot indices. Written by the group's receive end, read by its submit end and by workers.
+    /// Slot indices. Written by the group's receive end (Release), read by its submit end and by workers
+    /// (Acquire in rule 5).
     order: Slab<AtomicU32>,
 }
 
@@ -48,9 +54,15 @@ impl PostingRing {
         self.entry(position).load(Ordering::Relaxed) as usize
     }
 
+    /// As [`slot`](Self::slot), for who then looks at the claim cursor (rule 5).
+    #[inline(always)]
+    pub fn slot_before_the_cursor(&self, position: u64) -> usize {
+        self.entry(position).load(Ordering::Acquire) as usize
+    }
+
     /// Posts `slot` for `position`.
     #[inline(always)]
     pub fn post(&self, position: u64, slot: usize) {
-        self.entry(position).store(slot as u32, Ordering::Relaxed);
+        self.entry(position).store(slot as u32, Ordering::Release);
     }
 }

@@ -1,5 +1,28 @@
 //! What the handles and the threads of one pipeline share: its groups, its workers' shared parts,
-//! and the protocols between them (attention, opening, closing).
+//! and the protocols between them: attention (`bell`), opening and closing a group (here), and the end of
+//! the pipeline (`pipeline`).
+//!
+//! # A group's life
+//!
+//! ```text
+//!  free ──► open, both ends ──► one end closed ──► both closed ──► free, if quiet
+//!   ▲                                                     └──────► retired ──┐
+//!   └─────────────── an opening finds it quiet ◄─────────────────────────────┘
+//! ```
+//!
+//! 1. An index is in one queue, or belongs to the handles of one opening. Who takes it out of a queue is the
+//!    only one that has it: it prepares the group, and then makes the two ends.
+//! 2. Each end closes once: the receive end as it is dropped, the submit end with the last of its handles,
+//!    which are counted. To close is to set the end's bit in `ends`, with AcqRel; whoever sets the second
+//!    one finds the first, and has seen all that the other end did. It hands the index on.
+//! 3. It goes to `free` if the group is quiet: everything submitted has been received, and no producer is
+//!    between its look and its publication. Else it goes to `retired`: workers still run its requests.
+//! 4. An opening that finds nothing free takes an index out of `retired`, throws away what has finished, and
+//!    looks again. If the group is not quiet it puts the index back, and nobody else had it meanwhile.
+//! 5. A worker may look at a group at any time, also between two openings. It finds no slot ready, for a
+//!    slot's turn names its position, and positions go on from one opening to the next.
+//! 6. An end that waits is told what ends its wait: a bit of the control word or of `ends`, set before
+//!    the notification, which passes the barrier of `wait`.
 
 mod group;
 mod worker;
@@ -71,7 +94,8 @@ pub struct Shared<M: StateMachine> {
     /// the pipeline, read by idle workers; Relaxed, since it orders nothing: the look at the groups
     /// that comes after it is what matters.
     pub stop: CachePadded<AtomicBool>,
-    /// The pipeline takes no more openings.
+    /// The pipeline takes no more openings. Written by who closes it (Release), read by who opens a group
+    /// (Acquire): who is refused has all that went before the close.
     pub closed: AtomicBool,
     /// Written with each sampled request, so on lines of its own.
     pub times: CachePadded<Times>,

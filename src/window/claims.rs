@@ -18,11 +18,15 @@ impl<T, E> Window<T, E> {
 
     /// Whether the next request can be claimed. Unlike [`has_ready`](Self::has_ready) it is not misled
     /// by a worker that claims that one and leaves others behind it: the Acquire that sees the slot
-    /// used sees the cursor moved, and looks there.
+    /// used, or the slot of another position in its place, sees the cursor moved, and looks there.
     pub fn is_waiting(&self) -> bool {
         loop {
             let position = self.claim.cursor.position();
-            if self.slot(self.slot_of(self.order(), position)).is_ready(position) {
+            let slot = match self.order() {
+                order @ Order::Submission => self.slot_of(order, position),
+                Order::Completion => self.posting.slot_before_the_cursor(position),
+            };
+            if self.slot(slot).is_ready(position) {
                 return true;
             }
             if self.claim.cursor.position() == position {

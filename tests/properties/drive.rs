@@ -76,7 +76,9 @@ pub fn run(case: &Case) -> Report {
         }
         // A thread sanitizer sees these, and not the end of the scope.
         let joined: Vec<_> = drivers.into_iter().map(|driver| driver.join()).collect();
-        joined.into_iter().filter_map(Result::err).for_each(|panic| resume_unwind(panic));
+        if let Some(panic) = joined.into_iter().find_map(Result::err) {
+            resume_unwind(panic);
+        }
     });
     let entered = run.entered();
     let ledger = ledger.or_else(|| run.finish());

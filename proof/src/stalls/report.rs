@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Of so many gaps one may be as long as the stall.
 const HELD_UP_PARTS: f64 = 10.0;
+/// And so many in any case, in a short run: they are bad luck.
+const HELD_UP_MAX: u64 = 2;
 
 /// The groups whose gaps are told apart, for each role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +177,8 @@ impl Report {
         let share = |row: &Row| row.held_up as f64 / row.gaps as f64;
         let nobody = self.rows.iter().find(|row| row.name.starts_with("nobody")).map_or(0.0, share);
         let bound = 1.0 / HELD_UP_PARTS + 2.0 * nobody;
-        let waited = self.rows.iter().filter(|row| row.goes_on && share(row) > bound);
+        let is_long = |row: &Row| row.held_up > HELD_UP_MAX && share(row) > bound;
+        let waited = self.rows.iter().filter(|row| row.goes_on && is_long(row));
         let name = |row: &Row| format!("{}: {} of {} held up", row.name, row.held_up, row.gaps);
         waited.map(name).collect()
     }
