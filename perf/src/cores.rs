@@ -1,38 +1,57 @@
 //! Which CPUs the measuring threads stand on.
 
 use core_affinity::CoreId;
+use serde::{Deserialize, Serialize};
 
-/// The CPUs of the measurement: the submitter's and the worker's.
-#[derive(Clone, Copy, Debug)]
+/// The CPUs of the measurement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cores {
-    /// Submits and receives.
+    /// Of the thread that submits and receives.
     pub submitter: usize,
-    /// Runs the stages.
-    pub worker: usize,
+    /// Of the workers, one each; empty where there is one CPU in all.
+    pub workers: Vec<usize>,
 }
 
 impl Cores {
-    /// The first two CPUs that the process may use.
-    pub fn choose() -> Result<Self, String> {
-        let ids = core_affinity::get_core_ids().unwrap_or_default();
-        match ids.as_slice() {
-            [submitter, worker, ..] => Ok(Self { submitter: submitter.id, worker: worker.id }),
-            _ => Err(String::from(
-                "two CPUs are needed: a spinning pair on one CPU measures nothing",
-            )),
+    /// The CPUs that were asked for, or else all that the process may use, in their order. To be called
+    /// before anything is pinned.
+    pub fn choose(asked: &[usize]) -> Result<Self, String> {
+        let allowed: Vec<usize> =
+            core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+        for (at, cpu) in asked.iter().enumerate() {
+            if asked[..at].contains(cpu) {
+                return Err(format!("--cores: CPU {cpu} is named twice"));
+            }
+            if !allowed.contains(cpu) {
+                return Err(format!("--cores: CPU {cpu} is none of those allowed, {allowed:?}"));
+            }
         }
+        let chosen = if asked.is_empty() { &allowed } else { asked };
+        match chosen {
+            [submitter, workers @ ..] => {
+                Ok(Self { submitter: *submitter, workers: workers.to_vec() })
+            }
+            [] => Err(String::from("the system does not say which CPUs this process may use")),
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        1 + self.workers.len()
+    }
+
+    /// All of them, the submitter's first.
+    pub fn all(&self) -> Vec<usize> {
+        std::iter::once(self.submitter).chain(self.workers.iter().copied()).collect()
+    }
+
+    /// The first worker's.
+    pub fn worker(&self) -> usize {
+        *self.workers.first().expect("scenarios of two threads are left out on one CPU")
     }
 }
 
 /// Pins the calling thread.
 pub fn pin(cpu: usize) {
     assert!(core_affinity::set_for_current(CoreId { id: cpu }), "CPU {cpu} was refused");
-}
-
-/// One line on the machine.
-pub fn describe() -> String {
-    let cpus = core_affinity::get_core_ids().unwrap_or_default().len();
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    format!("{cpus} CPUs, {}", model.map_or("unknown model", |(_, name)| name))
 }

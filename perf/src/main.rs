@@ -1,76 +1,86 @@
-//! The pinned-core measurements: the engine beside the physical limits, alternating in one run and
-//! over several processes, since rings are bimodal (in lock-step or batched).
+//! The pinned-core measurements: the engine beside the physical limits and its peers, alternating in one
+//! run and over several processes, since rings are bimodal (in lock-step or batched).
 //!
 //! `cargo run --release -p perf` prints, for each scenario, the median and the spread over all
-//! repetitions, and the ratio of the medians to its reference.
+//! repetitions, and the ratio of the medians to its reference; `README.md` says what is measured and how.
 
+mod args;
+mod audit;
 mod cores;
+mod counting;
+mod driver;
+mod engine;
+mod histogram;
 mod limits;
+mod lost;
+mod meter;
 mod payload;
+mod peers;
+mod ratios;
+mod report;
+mod run;
 mod scenarios;
 mod summary;
 
+use args::Args;
 use clap::Parser;
-use std::process::{Command, ExitCode, Stdio};
-use summary::{Samples, print_table};
+use report::{Report, compare, page, table};
+use std::process::ExitCode;
 
-/// Measures stageline against the physical limits of this machine.
-#[derive(Debug, Parser)]
-struct Args {
-    /// Processes to run one after the other.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
-    processes: u32,
-    /// Rounds in each process; every round measures every scenario once.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: u32,
-    /// Only the scenarios whose name contains this, and their references.
-    #[arg(long)]
-    only: Option<String>,
-    /// Measure in this process and print one sample a line (what the parent process reads).
-    #[arg(long, hide = true)]
-    child: bool,
-}
+#[global_allocator]
+static ALLOCATOR: counting::Switched = counting::Switched;
+
+/// Something became slower.
+const SLOWER: u8 = 1;
+/// Nothing could be measured or compared; wrong arguments, too (`clap`).
+const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let only = args.only.as_deref().unwrap_or("");
-    if args.child {
-        return match scenarios::measure(args.rounds, only) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("perf: {error}");
-                ExitCode::FAILURE
-            }
-        };
-    }
-    match run_processes(&args, only) {
-        Ok(samples) => {
-            println!("{}", cores::describe());
-            print_table(&samples);
-            ExitCode::SUCCESS
-        }
+    let done = match &args.child {
+        Some(orders) => measure(orders).map(|()| false),
+        None => show(&args),
+    };
+    match done {
+        Ok(false) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::from(SLOWER),
         Err(error) => {
             eprintln!("perf: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(FAILED)
         }
     }
 }
 
-/// Runs the measuring processes one after the other and collects what they print.
-fn run_processes(args: &Args, only: &str) -> Result<Samples, String> {
-    let own =
-        std::env::current_exe().map_err(|error| format!("no path of this program: {error}"))?;
-    let mut samples = Samples::default();
-    for process in 1..=args.processes {
-        let output = Command::new(&own)
-            .args(["--child", "--rounds", &args.rounds.to_string(), "--only", only])
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| format!("process {process} could not be started: {error}"))?;
-        if !output.status.success() {
-            return Err(format!("process {process} failed: {}", output.status));
-        }
-        samples.read(&String::from_utf8_lossy(&output.stdout))?;
+/// What a measuring process does.
+fn measure(orders: &str) -> Result<(), String> {
+    let orders = serde_json::from_str(orders).map_err(|error| format!("--child: {error}"))?;
+    // A wrong result in one thread must end the process: the others would wait for ever.
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        print(info);
+        std::process::exit(i32::from(FAILED));
+    }));
+    scenarios::measure(&orders, |line| {
+        println!("{}", serde_json::to_string(&line).expect("plain data"));
+    });
+    Ok(())
+}
+
+/// Measures, or reads what was measured, and shows it. Whether something became slower.
+fn show(args: &Args) -> Result<bool, String> {
+    // Before anything is measured: a file that cannot be read is known at once.
+    let old = args.compare.as_deref().map(Report::read).transpose()?;
+    let report = match &args.from {
+        Some(path) => Report::read(path)?,
+        None => run::run(args)?,
+    };
+    table::print(&report);
+    if let Some(path) = &args.json {
+        report.write(path)?;
     }
-    Ok(samples)
+    if let Some(path) = &args.html {
+        let write = std::fs::write(path, page::of(&report));
+        write.map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(old.is_some_and(|old| compare::print(&compare::compare(&old, &report))))
 }

@@ -39,6 +39,17 @@ pub fn table() -> [fn(&mut Payload); 3] {
     std::hint::black_box([first, second, third])
 }
 
+/// Runs the three stages by the table.
+#[inline(always)]
+pub fn work(stages: &[fn(&mut Payload); 3], value: &mut Payload) {
+    stages.iter().for_each(|stage| stage(value));
+}
+
+/// What the results of the numbers below `count` add up to.
+pub fn expected_sum(count: u64) -> u64 {
+    (0..count).map(expected).fold(0, u64::wrapping_add)
+}
+
 /// The three stages as a machine.
 #[derive(Debug)]
 pub struct Trivial;

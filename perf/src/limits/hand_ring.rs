@@ -3,15 +3,15 @@
 //! outcomes, no shutdown.
 
 use crate::cores::{Cores, pin};
-use crate::payload::{Payload, expected, payload, table};
+use crate::meter::{Meter, Timed};
+use crate::payload::{Payload, expected, payload, table, work as run_stages};
 use crossbeam_utils::CachePadded;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
 
 /// A payload of 64 bytes on a line of its own.
 #[repr(align(64))]
-struct Cell(UnsafeCell<Payload>);
+pub(super) struct Cell(pub(super) UnsafeCell<Payload>);
 
 struct Ring {
     cells: Box<[Cell]>,
@@ -33,7 +33,10 @@ impl Ring {
 }
 
 /// Nanoseconds a request: bursts of `burst` into a ring of `window` payloads.
-pub fn stream_ns(cores: Cores, window: usize, burst: u64, requests: u64) -> f64 {
+pub fn stream(meter: &Meter, cores: &Cores, window: usize, burst: u64) -> Timed {
+    pin(cores.submitter);
+    let requests = meter.requests(12).max(10 * burst) / burst * burst;
+    let warm = requests / 10 / burst * burst;
     let ring = Ring {
         cells: (0..window).map(|_| Cell(UnsafeCell::new(payload(0)))).collect(),
         tail: CachePadded::new(AtomicU64::new(0)),
@@ -41,13 +44,11 @@ pub fn stream_ns(cores: Cores, window: usize, burst: u64, requests: u64) -> f64 
         stop: CachePadded::new(AtomicBool::new(false)),
     };
     std::thread::scope(|scope| {
-        scope.spawn(|| work(&ring, cores.worker, burst));
-        drive(&ring, burst, requests / 10, 0);
-        let start = Instant::now();
-        drive(&ring, burst, requests, requests / 10 / burst * burst);
-        let elapsed = start.elapsed();
+        scope.spawn(|| work(&ring, cores.worker(), burst));
+        drive(&ring, burst, warm, 0);
+        let timed = meter.timed(requests, || drive(&ring, burst, requests, warm));
         ring.stop.store(true, Ordering::Relaxed);
-        elapsed.as_nanos() as f64 / (requests / burst * burst) as f64
+        timed
     })
 }
 
@@ -67,16 +68,17 @@ fn work(ring: &Ring, cpu: usize, batch: u64) {
         for position in at..end {
             // SAFETY: the position is published and not yet done: it belongs to the worker.
             let value = unsafe { &mut *ring.cell(position) };
-            stages.iter().for_each(|stage| stage(value));
+            run_stages(&stages, value);
         }
         at = end;
         ring.done.store(at, Ordering::Release);
     }
 }
 
-/// Submits and receives `requests`, from position `tail` on; everything before has been received.
+/// Submits and receives `requests`, whole bursts, from position `tail` on; everything before has been
+/// received.
 fn drive(ring: &Ring, burst: u64, requests: u64, mut tail: u64) {
-    let last = tail + requests / burst * burst;
+    let last = tail + requests;
     let mut head = tail;
     while head < last {
         if tail < last && tail + burst - head <= ring.cells.len() as u64 {

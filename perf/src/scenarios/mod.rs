@@ -1,54 +1,89 @@
-//! The scenarios. Each round runs all of them once, so that a slow minute of the machine falls on
-//! all alike.
+//! The scenarios: what each measures, how its threads stand, and how many CPUs it needs. Each round runs
+//! all of them once, so that a slow minute of the machine falls on all alike.
 
+mod groups;
+mod isolation;
+pub mod passes;
+mod payloads;
+mod peers;
 mod round_trip;
+mod rounds;
 mod streaming;
+pub mod work;
 
-use crate::cores::{Cores, pin};
-use crate::limits::{hand_ring, ping_pong};
-use crate::payload::Trivial;
-use stageline::{Builder, Order, Pipeline, WaitStrategy};
+pub use rounds::{Line, Orders, measure};
 
-/// Blocks and trips a block of the round-trip scenarios.
-const BLOCKS: usize = 40;
-const BLOCK: u64 = 2_000;
-/// Requests of the streaming scenarios.
-const STREAMED: u64 = 4_000_000;
+use crate::cores::Cores;
+use crate::limits::{hand_ring, inline, one_way, ping_pong};
+use crate::meter::{Meter, Timed};
 
-type Scenario = (&'static str, fn(Cores) -> f64);
+/// Batches that the streams are measured with.
+pub const BATCHES: [u64; 4] = [1, 16, 64, 256];
 
-const SCENARIOS: [Scenario; 10] = [
-    ("limit_ping_pong", |cores| ping_pong::round_trip_ns(cores, BLOCKS, BLOCK)),
-    ("round_trip_submission", |cores| round_trip::ns(cores, Order::Submission, 0)),
-    ("round_trip_completion", |cores| round_trip::ns(cores, Order::Completion, 0)),
-    ("idle_groups_1000", |cores| round_trip::ns(cores, Order::Submission, 1_000)),
-    ("limit_hand_ring_64", |cores| hand_ring::stream_ns(cores, 1024, 64, STREAMED)),
-    ("stream_64", |cores| streaming::ns(cores, Order::Submission, 1, 64)),
-    ("stream_64_completion", |cores| streaming::ns(cores, Order::Completion, 1, 64)),
-    ("groups_16", |cores| streaming::ns(cores, Order::Submission, 16, 64)),
-    ("workers_1", |_| streaming::crowded_ns(1)),
-    ("workers_10", |_| streaming::crowded_ns(10)),
-];
-
-/// Measures and prints the samples.
-pub fn measure(rounds: u32, only: &str) -> Result<(), String> {
-    let cores = Cores::choose()?;
-    for _ in 0..rounds {
-        for (name, run) in SCENARIOS.iter().filter(|(name, _)| name.contains(only)) {
-            println!("{name} {:.3}", run(cores));
-        }
-    }
-    Ok(())
+/// What a scenario is run with.
+#[derive(Debug)]
+pub struct Setup {
+    pub cores: Cores,
+    pub meter: Meter,
+    /// Turns of the work's loop that take a microsecond (see [`work::calibrate`]).
+    pub turns_per_us: u64,
 }
 
-/// A pipeline of one spinning worker on its own CPU; the calling thread is pinned to the other.
-fn pinned_pipeline(
-    cores: Cores,
-    configure: impl FnOnce(Builder<Trivial>) -> Builder<Trivial>,
-) -> Pipeline<Trivial> {
-    let builder = Pipeline::builder(|| Trivial).cpus([cores.worker]).wait(WaitStrategy::BusySpin);
-    let pipeline = configure(builder).build().expect("a pipeline of one worker");
-    assert!(pipeline.report().workers[0].pinned, "the worker is not pinned");
-    pin(cores.submitter);
-    pipeline
+/// One thing that is measured; `T` is what a repetition gives.
+pub struct Scenario<T> {
+    pub name: String,
+    /// Threads that spin at the same time, and so CPUs needed.
+    pub cpus: usize,
+    /// How the threads stand.
+    pub threads: String,
+    pub run: Box<dyn Fn(&Setup) -> T>,
+}
+
+/// The scenarios of one kind.
+pub struct List<T>(pub Vec<Scenario<T>>);
+
+impl<T> List<T> {
+    pub fn add(
+        &mut self,
+        name: impl Into<String>,
+        (cpus, threads): (usize, &str),
+        run: impl Fn(&Setup) -> T + 'static,
+    ) {
+        let threads = threads.to_owned();
+        self.0.push(Scenario { name: name.into(), cpus, threads, run: Box::new(run) });
+    }
+}
+
+const ALONE: (usize, &str) = (1, "one thread");
+const PAIR: (usize, &str) = (2, "submitter and receiver on one CPU, one worker on another");
+
+/// All scenarios whose samples are times; those of the engine that depend on the number of workers, for
+/// so many CPUs.
+pub fn all(cpus: usize) -> Vec<Scenario<Timed>> {
+    let mut list = List(Vec::new());
+    limits(&mut list);
+    round_trip::add(&mut list);
+    streaming::add(&mut list);
+    payloads::add(&mut list);
+    work::add(&mut list, cpus);
+    isolation::add(&mut list);
+    groups::add(&mut list);
+    peers::add(&mut list);
+    list.0
+}
+
+fn limits(list: &mut List<Timed>) {
+    list.add("limit_ping_pong", (2, "two threads, each on its own CPU"), |setup| {
+        ping_pong::round_trip(&setup.meter, &setup.cores)
+    });
+    list.add("limit_inline_table", ALONE, |setup| inline::ns(&setup.meter, &setup.cores));
+    for batch in BATCHES {
+        list.add(format!("limit_hand_ring_{batch}"), PAIR, move |setup| {
+            hand_ring::stream(&setup.meter, &setup.cores, 1024, batch)
+        });
+        let threads = (2, "the producer on one CPU, the consumer on another");
+        list.add(format!("limit_one_way_{batch}"), threads, move |setup| {
+            one_way::ns(&setup.meter, &setup.cores, batch)
+        });
+    }
 }

@@ -1,34 +1,34 @@
 //! One request in flight: submitted, run and received before the next.
 
-use super::{BLOCK, BLOCKS, pinned_pipeline};
-use crate::cores::Cores;
-use crate::payload::{expected, payload};
-use crate::summary::median;
-use stageline::Order;
-use std::time::Instant;
+use super::{List, PAIR};
+use crate::driver::round_trip;
+use crate::engine::{Single, pinned};
+use crate::meter::Timed;
+use crate::payload::Trivial;
+use stageline::{Order, WaitStrategy};
 
-/// Nanoseconds a round trip, as the median over blocks, with so many idle groups open besides.
-pub fn ns(cores: Cores, order: Order, idle_groups: usize) -> f64 {
-    let pipeline = pinned_pipeline(cores, |builder| builder.groups(idle_groups + 1).window(64));
-    let idle: Vec<_> =
-        (0..idle_groups).map(|_| pipeline.open(order).expect("enough groups")).collect();
-    let mut group = pipeline.open(order).expect("one group more");
-    let mut number = 0;
-    let mut trips = |count: u64| {
-        for _ in 0..count {
-            group.try_submit(payload(number)).expect("nothing is in flight");
-            let result = group.recv().expect("one is in flight");
-            assert_eq!(result[6], expected(number));
-            number += 1;
-        }
-    };
-    trips(BLOCK);
-    let times = (0..BLOCKS).map(|_| {
-        let start = Instant::now();
-        trips(BLOCK);
-        start.elapsed().as_nanos() as f64 / BLOCK as f64
+/// Slots of the group: more than are used.
+pub const WINDOW: usize = 64;
+
+/// The round trips: name, order, wait strategy of the worker and of the receiver.
+pub const WAYS: [(&str, Order, WaitStrategy); 4] = [
+    ("round_trip_submission", Order::Submission, WaitStrategy::BusySpin),
+    ("round_trip_completion", Order::Completion, WaitStrategy::BusySpin),
+    ("round_trip_spin_then_yield", Order::Submission, WaitStrategy::SpinThenYield),
+    ("round_trip_spin_then_park", Order::Submission, WaitStrategy::SpinThenPark),
+];
+
+pub fn add(list: &mut List<Timed>) {
+    for (name, order, wait) in WAYS {
+        list.add(name, PAIR, move |setup| {
+            round_trip(&setup.meter, &mut Single::new(&setup.cores, WINDOW, order, wait))
+        });
+    }
+    list.add("idle_groups_1000", PAIR, |setup| {
+        let pipeline =
+            pinned(&setup.cores, || Trivial, |builder| builder.groups(1_001).window(WINDOW));
+        let open = || pipeline.open(Order::Submission).expect("enough groups");
+        let _idle: Vec<_> = (0..1_000).map(|_| open()).collect();
+        round_trip(&setup.meter, &mut open())
     });
-    let result = median(&mut times.collect::<Vec<_>>());
-    drop(idle);
-    result
 }
