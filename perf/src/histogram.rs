@@ -57,7 +57,8 @@ impl Histogram {
         self.counts.iter().sum()
     }
 
-    /// The smallest value such that this share of all is in its bucket or below; 0 of nothing.
+    /// The largest value of the bucket up to which this share of all lies, so that it never says less than
+    /// was measured; 0 of nothing.
     pub fn quantile(&self, share: f64) -> u64 {
         let rank = ((self.count() as f64 * share).ceil() as u64).max(1);
         let mut seen = 0;
@@ -65,7 +66,7 @@ impl Histogram {
             seen += count;
             seen >= rank
         });
-        found.map_or(0, lowest_of)
+        found.map_or(0, highest_of)
     }
 }
 
@@ -82,6 +83,10 @@ fn lowest_of(bucket: usize) -> u64 {
     if row == 0 { at } else { (SUB + at) << (row - 1) }
 }
 
+fn highest_of(bucket: usize) -> u64 {
+    lowest_of(bucket) + ((1_u64 << (bucket as u64 / SUB).saturating_sub(1)) - 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,9 +96,9 @@ mod tests {
         for value in (0..5_000).chain([1 << 20, (1 << 20) + 12_345, u64::MAX / 3, u64::MAX]) {
             let bucket = bucket_of(value);
             assert!(bucket < BUCKETS);
-            assert!(lowest_of(bucket) <= value);
-            assert!(bucket + 1 == BUCKETS || lowest_of(bucket + 1) > value, "{value}");
-            assert!(value - lowest_of(bucket) <= value / SUB);
+            assert!((lowest_of(bucket)..=highest_of(bucket)).contains(&value), "{value}");
+            assert!(bucket + 1 == BUCKETS || highest_of(bucket) + 1 == lowest_of(bucket + 1));
+            assert!(highest_of(bucket) - value <= value / SUB);
         }
     }
 
@@ -103,6 +108,9 @@ mod tests {
         assert_eq!(histogram.quantile(0.5), 0);
         (1..=100).for_each(|value| histogram.record(value));
         assert_eq!([0.5, 0.9, 0.99, 1.0].map(|share| histogram.quantile(share)), [50, 90, 99, 100]);
+        let mut long = Histogram::default();
+        long.record(1_000_000);
+        assert!((1_000_000..1_015_625).contains(&long.quantile(1.0)), "no less than there was");
         let mut three = Histogram::default();
         [1, 2, 3].map(|value| three.record(value));
         assert_eq!(three.quantile(0.5), 2, "the middle one, not the one below");

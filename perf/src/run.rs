@@ -254,7 +254,7 @@ mod tests {
         let under = [((1, 0), 5.0), ((2, 0), 20.0), ((1, 1), 10.0)];
         let (ratio, spread) = divided(&over, &under);
         assert_eq!(ratio, 2.0);
-        assert_eq!((spread.p10, spread.median, spread.p90), (1.0, 2.0, 3.0));
+        assert_eq!((spread.p10, spread.median, spread.p90), (1.2, 2.0, 2.8));
         let (_, alone) = divided(&over, &[((9, 9), 10.0)]);
         assert_eq!(alone.half(), 0.0, "no pairs, no spread");
     }

@@ -7,10 +7,14 @@ pub fn median(values: &mut [f64]) -> f64 {
     quantile(values, 0.5)
 }
 
+/// Between two values it is as far from each as the rank is: the median of four is the middle of the second
+/// and the third, and not the third.
 fn quantile(values: &mut [f64], q: f64) -> f64 {
     assert!(!values.is_empty(), "a median of nothing");
     values.sort_by(f64::total_cmp);
-    values[((values.len() - 1) as f64 * q).round() as usize]
+    let at = (values.len() - 1) as f64 * q;
+    let (low, high) = (values[at.floor() as usize], values[at.ceil() as usize]);
+    low + (high - low) * at.fract()
 }
 
 /// The median and where four fifths of all samples lie.
@@ -48,6 +52,7 @@ mod tests {
         let spread = Spread::of(&values);
         assert_eq!(spread, Spread { median: 50.0, p10: 10.0, p90: 90.0 });
         assert_eq!(spread.half(), 40.0);
+        assert_eq!(median(&mut [4.0, 1.0, 2.0, 8.0]), 3.0, "between the two in the middle");
         assert_eq!(Spread::of(&[3.0]), Spread { median: 3.0, p10: 3.0, p90: 3.0 });
     }
 }
