@@ -25,6 +25,8 @@ pub struct Audit {
     pub cores: Vec<usize>,
     /// Spinning threads that the widest scenario has.
     pub threads_max: usize,
+    /// CPUs whose whole time the process may have: fewer than it may stand on where there is a quota.
+    pub cpus_usable: usize,
     /// Scaling governor of each of these CPUs; `none` where the system has none (most virtual machines).
     pub governors: BTreeMap<usize, String>,
     /// CPUs that share the core of each.
@@ -66,6 +68,7 @@ impl Audit {
             kernel: line_of("/proc/sys/kernel/osrelease").unwrap_or_default(),
             cpus_online: line_of("/sys/devices/system/cpu/online").unwrap_or_default(),
             threads_max,
+            cpus_usable: std::thread::available_parallelism().map_or(all.len(), usize::from),
             governors: per_cpu("cpufreq/scaling_governor"),
             smt_siblings: per_cpu("topology/thread_siblings_list"),
             isolated: line_of("/sys/devices/system/cpu/isolated").unwrap_or_default(),
@@ -101,6 +104,10 @@ impl Audit {
         if self.threads_max > self.cores.len() {
             let (threads, cpus) = (self.threads_max, self.cores.len());
             warnings.push(format!("{threads} threads are needed and {cpus} CPUs are there"));
+        }
+        if self.cpus_usable < self.cores.len() {
+            let (usable, cpus) = (self.cpus_usable, self.cores.len());
+            warnings.push(format!("the process may use the time of {usable} of these {cpus} CPUs"));
         }
         for (cpu, governor) in &self.governors {
             if !matches!(governor.as_str(), "performance" | "none") {
@@ -267,13 +274,16 @@ mod tests {
         let cores = Cores { submitter: 0, workers: vec![] };
         let mut audit = Audit::take(&cores, 3);
         audit.cores = vec![0, 1];
+        audit.cpus_usable = 1;
         audit.governors = BTreeMap::from([(0, String::from("powersave"))]);
         audit.smt_siblings = BTreeMap::from([(0, String::from("0-1")), (1, String::from("none"))]);
         audit.ping_pong_ns = Some(40.0);
         audit.busy_by_others = BTreeMap::from([(1, 0.5)]);
         audit.warn();
         let text = audit.warnings.join("\n");
-        for expected in ["3 threads", "powersave", "CPU 0 and CPU 1", "as fast as", "50 % busy"] {
+        for expected in
+            ["3 threads", "time of 1 of", "powersave", "CPU 0 and CPU 1", "as fast as", "50 % busy"]
+        {
             assert!(text.contains(expected), "{expected} in {text}");
         }
     }

@@ -13,8 +13,8 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// The CPUs that were asked for, or else all that the process may use, in their order. To be called
-    /// before anything is pinned.
+    /// The CPUs that were asked for, isolated ones among them, or else all that the process may use, in
+    /// their order. To be called before anything is pinned.
     pub fn choose(asked: &[usize]) -> Result<Self, String> {
         let allowed: Vec<usize> =
             core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
@@ -22,9 +22,9 @@ impl Cores {
             if asked[..at].contains(cpu) {
                 return Err(format!("--cores: CPU {cpu} is named twice"));
             }
-            if !allowed.contains(cpu) {
-                return Err(format!("--cores: CPU {cpu} is none of those allowed, {allowed:?}"));
-            }
+        }
+        if let Some(cpu) = asked.iter().find(|cpu| !allowed.contains(cpu) && !can_be_had(**cpu)) {
+            return Err(format!("--cores: CPU {cpu} is refused, and is none of {allowed:?}"));
         }
         let chosen = if asked.is_empty() { &allowed } else { asked };
         match chosen {
@@ -49,6 +49,13 @@ impl Cores {
     pub fn worker(&self) -> usize {
         *self.workers.first().expect("scenarios of two threads are left out on one CPU")
     }
+}
+
+/// Whether a thread can be pinned there: isolated CPUs are in no mask and can be had all the same.
+fn can_be_had(cpu: usize) -> bool {
+    let try_it = move || core_affinity::set_for_current(CoreId { id: cpu });
+    // A thread of its own, since this one must not be pinned.
+    cpu <= stageline::limits::CPU_ID_MAX && std::thread::spawn(try_it).join().unwrap_or(false)
 }
 
 /// Pins the calling thread.

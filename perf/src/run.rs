@@ -24,6 +24,8 @@ struct Known {
 struct Plan {
     known: Vec<Known>,
     left_out: BTreeMap<String, String>,
+    /// Spinning threads of the widest scenario that is asked for, whether or not it can run here.
+    threads_max: usize,
     lmax_jar: Option<std::path::PathBuf>,
 }
 
@@ -47,6 +49,7 @@ impl Plan {
             return Err(format!("--only: no scenario's name contains {}", args.only.join(" or ")));
         }
         known.retain(|known| chosen.contains(&known.name));
+        let threads_max = known.iter().map(|known| known.cpus).max().unwrap_or(0);
         let mut left_out = BTreeMap::new();
         known.retain(|known| {
             let why = if known.cpus > cores.count() {
@@ -60,7 +63,7 @@ impl Plan {
             left_out.extend(why.map(|why| (known.name.clone(), why)));
             !is_left_out
         });
-        Ok(Self { known, left_out, lmax_jar: lmax.ok() })
+        Ok(Self { known, left_out, threads_max, lmax_jar: lmax.ok() })
     }
 
     fn orders(&self, args: &Args, cores: &Cores) -> Orders {
@@ -89,8 +92,7 @@ pub fn run(args: &Args) -> Result<Report, String> {
     let plan = Plan::new(args, &cores)?;
     let date = date::now();
     let mut orders = plan.orders(args, &cores);
-    let threads_max = plan.known.iter().map(|known| known.cpus).max().unwrap_or(0);
-    let mut audit = Audit::take(&cores, threads_max);
+    let mut audit = Audit::take(&cores, plan.threads_max);
     audit.lines().iter().for_each(|line| eprintln!("{line}"));
     let mut collected = Collected::default();
     for process in 1..=args.processes() {

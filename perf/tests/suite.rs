@@ -94,7 +94,7 @@ fn a_whole_run_is_written_down() {
     assert!(left_out.contains_key("lmax_disruptor_stream_64"), "{left_out:?}");
     assert!(text.contains("left out: lmax_disruptor_stream_64"), "{text}");
     let cores = report["audit"]["cores"].as_array().expect("CPUs").len();
-    assert!((1..=cpus().max(cores)).contains(&cores));
+    assert!(cores >= cpus(), "all CPUs of the process: {cores}, and a quota may leave fewer");
     assert!(report["audit"]["clock_ns"].as_f64().expect("a figure") > 0.0);
     if cores < 2 {
         assert!(left_out.contains_key("stream_64"), "two CPUs are needed");
@@ -240,7 +240,7 @@ fn bad_arguments_are_refused() {
         (&["--nonsense"], "--nonsense"),
         (&["--tiny", "--only", "no_such_scenario"], "no_such_scenario"),
         (&["--tiny", "--cores", "0,0"], "named twice"),
-        (&["--tiny", "--cores", "0,9999"], "CPU 9999"),
+        (&["--tiny", "--cores", "9999"], "CPU 9999"),
         (&["--tiny", "--cores", "first"], "--cores"),
         (&["--compare", &absent, "--tiny"], "absent.json"),
         (&["--from", &garbage], "garbage.json"),
