@@ -143,6 +143,7 @@ struct Collected {
     scenarios: BTreeMap<String, Scenario>,
     latencies: BTreeMap<String, Histogram>,
     allocations: BTreeMap<String, f64>,
+    left_out: BTreeMap<String, String>,
 }
 
 impl Collected {
@@ -159,6 +160,9 @@ impl Collected {
             }
             Line::Allocations { name, calls } => {
                 self.allocations.insert(name, calls);
+            }
+            Line::LeftOut { name, why } => {
+                self.left_out.insert(name, why);
             }
         }
     }
@@ -194,7 +198,7 @@ impl Collected {
             scenarios: plan.known.into_iter().filter_map(measured).collect(),
             latencies: self.latencies.iter().map(latency).collect(),
             allocations: self.allocations,
-            left_out: plan.left_out,
+            left_out: plan.left_out.into_iter().chain(self.left_out).collect(),
             ratios,
             ratio_spreads,
         }

@@ -165,6 +165,22 @@ fn only_what_is_asked_for_is_run_with_its_references() {
     }
 }
 
+/// A jar that is none: the virtual machine fails, and the others are measured all the same.
+#[test]
+fn a_virtual_machine_that_fails_is_left_out() {
+    let folder = TempDir::new().expect("a folder");
+    let json = path(&folder, "run.json");
+    std::fs::write(folder.path().join("disruptor-0.jar"), "").expect("the folder is ours");
+    let jars = folder.path().to_str().expect("plain text");
+    let only = ["--only", "limit_inline", "--only", "lmax_disruptor_stream_64"];
+    printed(&perf(&[&["--tiny", "--jars", jars, "--json", &json], &only[..]].concat()));
+    let report = read(&json);
+    assert!(report["scenarios"]["limit_inline_table"].is_object());
+    // Why depends on the machine: there may be no Java at all.
+    let why = report["left_out"]["lmax_disruptor_stream_64"].as_str();
+    assert!(why.is_some_and(|why| !why.is_empty()), "{}", report["left_out"]);
+}
+
 /// A run of one scenario, as a file that can be changed.
 fn a_run(folder: &TempDir) -> (PathBuf, Value) {
     let json = path(folder, "old.json");

@@ -50,7 +50,8 @@ pub fn version(jar: &Path) -> String {
     real.trim_start_matches("disruptor").trim_start_matches('-').to_owned()
 }
 
-/// Measures what the orders name of it.
+/// Measures what the orders name of it. Where the virtual machine fails (another version of the jar, too
+/// little memory), it is left out, and the reason told.
 pub fn measure(setup: &Setup, orders: &Orders, tell: &mut impl FnMut(Line)) {
     let Some(jar) = &orders.lmax_jar else { return };
     let wanted: Vec<&str> =
@@ -58,6 +59,20 @@ pub fn measure(setup: &Setup, orders: &Orders, tell: &mut impl FnMut(Line)) {
     if wanted.is_empty() {
         return;
     }
+    match samples(setup, orders, jar, &wanted) {
+        Ok(lines) => lines.into_iter().for_each(tell),
+        Err(why) => wanted.iter().for_each(|name| {
+            tell(Line::LeftOut { name: format!("{PREFIX}{name}"), why: why.clone() });
+        }),
+    }
+}
+
+fn samples(
+    setup: &Setup,
+    orders: &Orders,
+    jar: &Path,
+    wanted: &[&str],
+) -> Result<Vec<Line>, String> {
     let requests = match setup.meter.size {
         Size::Full => 2_000_000,
         Size::Quick => 400_000,
@@ -70,27 +85,25 @@ pub fn measure(setup: &Setup, orders: &Orders, tell: &mut impl FnMut(Line)) {
         .arg(jar)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/LmaxDisruptor.java"))
         .args([orders.rounds.to_string(), requests.to_string()])
-        .args(&wanted)
+        .args(wanted)
         .stderr(Stdio::inherit())
         .output()
-        .expect("taskset is there");
-    assert!(output.status.success(), "the virtual machine failed: {}", output.status);
+        .map_err(|error| format!("taskset: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("the virtual machine failed: {}", output.status));
+    }
     let lost = Counters::read(&setup.meter.cpus).since(before);
     // Of its threads only the stolen time is known.
     let disturbed = Lost { wait_ns: 0, ..lost }.is_too_much(0);
     let mut rounds = std::collections::BTreeMap::new();
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let (name, ns) = parse(line).unwrap_or_else(|| panic!("not a sample: {line:?}"));
-        let round = rounds.entry(name.to_owned()).or_insert(0);
-        tell(Line::Sample {
-            name: format!("{PREFIX}{name}"),
-            round: *round,
-            ns,
-            rejected: 0,
-            disturbed,
-        });
-        *round += 1;
-    }
+    let sample = |line: &str| {
+        let (name, ns) = parse(line).ok_or_else(|| format!("not a sample: {line:?}"))?;
+        let name = format!("{PREFIX}{name}");
+        let next = rounds.entry(name.clone()).or_insert(0);
+        let round = std::mem::replace(next, *next + 1);
+        Ok(Line::Sample { name, round, ns, rejected: 0, disturbed })
+    };
+    String::from_utf8_lossy(&output.stdout).lines().map(sample).collect()
 }
 
 fn parse(line: &str) -> Option<(&str, f64)> {

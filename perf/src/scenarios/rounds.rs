@@ -48,6 +48,11 @@ pub enum Line {
         name: String,
         calls: f64,
     },
+    /// What could have run by all that was known before, and failed.
+    LeftOut {
+        name: String,
+        why: String,
+    },
 }
 
 /// How often a repetition is done again, at most; and how long a process does so in all.
