@@ -16,6 +16,11 @@ pub struct Timed {
 }
 
 impl Timed {
+    /// Whether it lost so much that it is to be rejected.
+    pub fn is_disturbed(&self) -> bool {
+        self.lost.is_too_much(self.elapsed_ns)
+    }
+
     /// As it is, of threads that share CPUs by purpose: that they wait for each other is what is measured,
     /// and only stolen time is a loss.
     pub fn of_sharing_threads(mut self) -> Self {
@@ -134,7 +139,8 @@ impl Meter {
         }
     }
 
-    fn whole(&self, measure: impl FnOnce() -> f64) -> Timed {
+    /// Times something that says itself how long a request took, and what was lost meanwhile.
+    pub fn whole(&self, measure: impl FnOnce() -> f64) -> Timed {
         let before = Counters::read(&self.cpus);
         let start = Instant::now();
         let ns = measure();

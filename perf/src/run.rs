@@ -137,11 +137,19 @@ struct Scenario {
     disturbed: u32,
 }
 
+/// The passes over single trips of one scenario.
+#[derive(Default)]
+struct Passes {
+    histogram: Histogram,
+    rejected: u32,
+    disturbed: u32,
+}
+
 /// What all processes have said.
 #[derive(Default)]
 struct Collected {
     scenarios: BTreeMap<String, Scenario>,
-    latencies: BTreeMap<String, Histogram>,
+    latencies: BTreeMap<String, Passes>,
     allocations: BTreeMap<String, f64>,
     left_out: BTreeMap<String, String>,
 }
@@ -155,8 +163,11 @@ impl Collected {
                 scenario.rejected += rejected;
                 scenario.disturbed += u32::from(disturbed);
             }
-            Line::Latency { name, histogram } => {
-                self.latencies.entry(name).or_default().add(&histogram);
+            Line::Latency { name, histogram, rejected, disturbed } => {
+                let passes = self.latencies.entry(name).or_default();
+                passes.histogram.add(&histogram);
+                passes.rejected += rejected;
+                passes.disturbed += u32::from(disturbed);
             }
             Line::Allocations { name, calls } => {
                 self.allocations.insert(name, calls);
@@ -182,9 +193,16 @@ impl Collected {
             };
             Some((known.name, measured))
         };
-        let latency = |(name, histogram): (&String, &Histogram)| {
+        let latency = |(name, passes): (&String, &Passes)| {
+            let Passes { histogram, rejected, disturbed } = passes;
             let quantiles = QUANTILES.map(|(name, q)| (name.to_owned(), histogram.quantile(q)));
-            (name.clone(), Latency { trips: histogram.count(), quantiles: quantiles.into() })
+            let latency = Latency {
+                trips: histogram.count(),
+                quantiles: quantiles.into(),
+                rejected: *rejected,
+                disturbed: *disturbed,
+            };
+            (name.clone(), latency)
         };
         Report {
             format: FORMAT,

@@ -129,6 +129,7 @@ fn every_latency_is_whole(report: &Value) {
     for name in ["limit_ping_pong", "round_trip_submission", "disruptor_round_trip"] {
         let latency = latencies.get(name).unwrap_or_else(|| panic!("{name} is not there"));
         assert!(latency["trips"].as_u64().expect("a count") > 0, "{name}");
+        assert!(latency["rejected"].is_u64() && latency["disturbed"].is_u64(), "{name}");
         let quantiles: Vec<u64> = ["p50", "p90", "p99", "p99.9", "p99.99", "max"]
             .map(|quantile| latency["quantiles"][quantile].as_u64().expect("a figure"))
             .to_vec();

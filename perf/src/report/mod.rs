@@ -64,6 +64,10 @@ pub struct Latency {
     pub trips: u64,
     /// By the names of [`QUANTILES`](crate::histogram::QUANTILES).
     pub quantiles: BTreeMap<String, u64>,
+    /// Passes that lost CPU time and were made again, and those that lost too much all the same: their
+    /// uppermost quantiles are the scheduler's.
+    pub rejected: u32,
+    pub disturbed: u32,
 }
 
 impl Report {

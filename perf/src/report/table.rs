@@ -70,14 +70,26 @@ fn latencies(report: &Report) {
         return;
     }
     let names = QUANTILES.map(|(name, _)| format!("{name:>9}")).concat();
-    println!("\n{:32} {:>9} {names}", "round trips, each timed, ns", "trips");
+    println!(
+        "\n{:32} {:>9} {names} {:>5} {:>5}",
+        "round trips, each timed, ns", "trips", "redo", "lost"
+    );
     for (name, latency) in &report.latencies {
         let quantile = |(name, _): (&str, f64)| {
             format!("{:>9}", latency.quantiles.get(name).copied().unwrap_or_default())
         };
-        println!("{name:32} {:>9} {}", latency.trips, QUANTILES.map(quantile).concat());
+        println!(
+            "{name:32} {:>9} {} {:>5} {:>5}",
+            latency.trips,
+            QUANTILES.map(quantile).concat(),
+            latency.rejected,
+            latency.disturbed
+        );
     }
-    println!("two reads of the clock, {:.0} ns, are part of each", report.audit.clock_ns);
+    println!(
+        "two reads of the clock take {:.0} ns; about half of that is part of each trip",
+        report.audit.clock_ns
+    );
 }
 
 fn allocations(report: &Report) {

@@ -3,47 +3,54 @@
 
 use super::peers::{Make, for_each_peer, made};
 use super::round_trip::{WAYS, WINDOW as ROUND_TRIP_WINDOW};
-use super::{List, PAIR, Scenario};
+use super::{List, PAIR, Scenario, Setup};
 use crate::driver::{Stream, WINDOW, allocations, latency};
 use crate::engine::Single;
 use crate::histogram::Histogram;
 use crate::limits::ping_pong;
+use crate::meter::Timed;
 use crate::peers::{
     array_queue, crossbeam_channel, disruptor, flume, kanal, rayon, rtrb, thingbuf, tokio_mpsc,
 };
 use stageline::{Order, WaitStrategy};
 
+/// A histogram, and what was lost while it was taken.
+type Recorded = (Histogram, Timed);
+
 /// The histograms of round trips.
-pub fn latencies() -> Vec<Scenario<Histogram>> {
+pub fn latencies() -> Vec<Scenario<Recorded>> {
     let mut list = List(Vec::new());
     list.add("limit_ping_pong", (2, "two threads, each on its own CPU"), |setup| {
-        recorded(|record| ping_pong::latency(&setup.meter, &setup.cores, record))
+        recorded(setup, |record| ping_pong::latency(&setup.meter, &setup.cores, record))
     });
     for (name, order, wait) in WAYS {
         list.add(name, PAIR, move |setup| {
             let mut group = Single::new(&setup.cores, ROUND_TRIP_WINDOW, order, wait);
-            recorded(|record| latency(&setup.meter, &mut group, record))
+            recorded(setup, |record| latency(&setup.meter, &mut group, record))
         });
     }
     for_each_peer!(add_latency(&mut list));
     list.0
 }
 
-fn recorded(run: impl FnOnce(&mut dyn FnMut(u64))) -> Histogram {
+fn recorded(setup: &Setup, run: impl FnOnce(&mut dyn FnMut(u64))) -> Recorded {
     let mut histogram = Histogram::default();
-    run(&mut |ns| histogram.record(ns));
-    histogram
+    let timed = setup.meter.whole(|| {
+        run(&mut |ns| histogram.record(ns));
+        histogram.quantile(0.5) as f64
+    });
+    (histogram, timed)
 }
 
 fn add_latency<S: Stream + 'static>(
-    list: &mut List<Histogram>,
+    list: &mut List<Recorded>,
     name: &str,
     make: Make<S>,
     _about_ns: u64,
 ) {
     list.add(format!("{name}_round_trip"), PAIR, move |setup| {
         let mut peer = made(setup, make, 1);
-        recorded(|record| latency(&setup.meter, &mut peer, record))
+        recorded(setup, |record| latency(&setup.meter, &mut peer, record))
     });
 }
 

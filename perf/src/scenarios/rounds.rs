@@ -43,6 +43,8 @@ pub enum Line {
     Latency {
         name: String,
         histogram: Histogram,
+        rejected: u32,
+        disturbed: bool,
     },
     Allocations {
         name: String,
@@ -76,23 +78,19 @@ pub fn measure(orders: &Orders, mut tell: impl FnMut(Line)) {
         turns_per_us: orders.turns_per_us,
     };
     let scenarios = chosen(all(setup.cores.count()), &orders.scenarios);
-    let (_, mut patience) = redo_bounds(orders.size);
+    let (redo_max, mut patience) = redo_bounds(orders.size);
     for round in 0..orders.rounds {
         for scenario in &scenarios {
-            let (timed, rejected) = repeat(scenario, &setup, &mut patience);
-            let disturbed = timed.lost.is_too_much(timed.elapsed_ns);
-            tell(Line::Sample {
-                name: scenario.name.clone(),
-                round,
-                ns: timed.ns,
-                rejected,
-                disturbed,
-            });
+            let run = || ((), (scenario.run)(&setup));
+            let ((_, timed), rejected) = least_lost(redo_max, &mut patience, run);
+            let (name, disturbed) = (scenario.name.clone(), timed.is_disturbed());
+            tell(Line::Sample { name, round, ns: timed.ns, rejected, disturbed });
         }
     }
     lmax::measure(&setup, orders, &mut tell);
-    for scenario in chosen(passes::latencies(), &orders.latencies) {
-        tell(Line::Latency { histogram: (scenario.run)(&setup), name: scenario.name });
+    for Scenario { name, run, .. } in chosen(passes::latencies(), &orders.latencies) {
+        let ((histogram, timed), rejected) = least_lost(redo_max, &mut patience, || run(&setup));
+        tell(Line::Latency { name, histogram, rejected, disturbed: timed.is_disturbed() });
     }
     for scenario in chosen(passes::allocator_calls(), &orders.allocations) {
         tell(Line::Allocations { calls: (scenario.run)(&setup), name: scenario.name });
@@ -103,26 +101,22 @@ fn chosen<T>(scenarios: Vec<Scenario<T>>, names: &[String]) -> Vec<Scenario<T>> 
     scenarios.into_iter().filter(|scenario| names.contains(&scenario.name)).collect()
 }
 
-/// One repetition that lost little, or the one of several that lost the least; and how many were rejected.
-fn repeat(scenario: &Scenario<Timed>, setup: &Setup, patience: &mut Duration) -> (Timed, u32) {
-    let (redo_max, _) = redo_bounds(setup.meter.size);
-    least_lost(redo_max, patience, || (scenario.run)(setup))
-}
-
-fn least_lost(
+/// One repetition that lost little, or the one of several that lost the least, with what it kept beside its
+/// time; and how many were rejected.
+fn least_lost<T>(
     redo_max: u32,
     patience: &mut Duration,
-    mut run: impl FnMut() -> Timed,
-) -> (Timed, u32) {
+    mut run: impl FnMut() -> (T, Timed),
+) -> ((T, Timed), u32) {
     let mut best = run();
     let mut rejected = 0;
-    while best.lost.is_too_much(best.elapsed_ns) && rejected < redo_max && !patience.is_zero() {
+    while best.1.is_disturbed() && rejected < redo_max && !patience.is_zero() {
         let start = Instant::now();
         let again = run();
         rejected += 1;
         *patience = patience.saturating_sub(start.elapsed());
         let lost = |timed: &Timed| (timed.lost.steal_ticks, timed.lost.wait_ns);
-        if lost(&again) < lost(&best) {
+        if lost(&again.1) < lost(&best.1) {
             best = again;
         }
     }
@@ -139,9 +133,10 @@ mod tests {
     }
 
     fn run(waits: &[u64], redo_max: u32, mut patience: Duration) -> (f64, u32) {
-        let mut runs = waits.iter().enumerate().map(|(at, wait)| timed(at as f64, *wait));
-        let (best, rejected) =
+        let mut runs = waits.iter().enumerate().map(|(at, wait)| (at, timed(at as f64, *wait)));
+        let ((kept, best), rejected) =
             least_lost(redo_max, &mut patience, || runs.next().expect("no more than that"));
+        assert_eq!(kept as f64, best.ns, "of the same repetition");
         (best.ns, rejected)
     }
 
