@@ -82,5 +82,5 @@ fn show(args: &Args) -> Result<bool, String> {
         let write = std::fs::write(path, page::of(&report));
         write.map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    Ok(old.is_some_and(|old| compare::print(&compare::compare(&old, &report))))
+    Ok(old.is_some_and(|old| compare::print(&old, &report)))
 }

@@ -223,6 +223,19 @@ fn two_runs_are_compared_by_their_ratios() {
     assert!(line("g_over_h").ends_with("new"), "{text}");
     assert!(text.contains("1 of 4 ratios are the same"), "{text}");
 
+    // Beside the engine nothing differs; then the size does, and one ratio is noisy.
+    assert!(!text.contains("not the same"), "{text}");
+    slower["ratio_spreads"]["a_over_b"]["p90"] = json!(2.0);
+    slower["size"] = json!("quick");
+    write(&new, &slower);
+    let noisy = compared(&old, &new);
+    let text = String::from_utf8_lossy(&noisy.stdout);
+    assert!(
+        text.contains("1 of these may have changed by more than 20 % unseen: a_over_b"),
+        "{text}"
+    );
+    assert!(text.contains("not the same size: Tiny; now Quick"), "{text}");
+
     // The other way about: faster is no failure.
     let back = compared(&new, &old);
     assert!(printed(&back).contains("faster"));

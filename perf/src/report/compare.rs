@@ -29,6 +29,28 @@ pub struct Change {
     pub verdict: Verdict,
 }
 
+/// A ratio whose noise is more than this share of it can hide a change that matters.
+const NOISY_SHARE: f64 = 0.2;
+
+/// What makes two runs differ beside the engine.
+pub fn differences(old: &Report, new: &Report) -> Vec<String> {
+    let versions = |report: &Report| {
+        let others = report.versions.iter().filter(|(name, _)| *name != "stageline");
+        others.map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")
+    };
+    let facts = |report: &Report| {
+        [
+            ("size", format!("{:?}", report.size)),
+            ("processor", report.audit.cpu_model.clone()),
+            ("CPUs", format!("{:?}", report.audit.cores)),
+            ("versions", versions(report)),
+        ]
+    };
+    let pairs = facts(old).into_iter().zip(facts(new));
+    let changed = pairs.filter(|((_, before), (_, after))| before != after);
+    changed.map(|((fact, before), (_, after))| format!("{fact}: {before}; now {after}")).collect()
+}
+
 /// All ratios of both runs.
 pub fn compare(old: &Report, new: &Report) -> Vec<Change> {
     let mut names: Vec<&String> = old.ratios.keys().chain(new.ratios.keys()).collect();
@@ -67,13 +89,28 @@ impl fmt::Display for Change {
     }
 }
 
-/// Prints the changes; whether something became slower.
-pub fn print(changes: &[Change]) -> bool {
+/// Prints the changes, and what stands in the way of a comparison; whether something became slower.
+pub fn print(old: &Report, new: &Report) -> bool {
+    let changes = compare(old, new);
+    differences(old, new).iter().for_each(|what| println!("\nnote: not the same {what}"));
     println!("\n{:48} {:>9} {:>9}  {:10} verdict", "ratio", "old", "new", "noise");
     let same = changes.iter().filter(|change| change.verdict == Verdict::Same).count();
     for change in changes.iter().filter(|change| change.verdict != Verdict::Same) {
         println!("{change}");
     }
     println!("{same} of {} ratios are the same within the noise", changes.len());
+    let is_noisy = |change: &&Change| {
+        change.verdict == Verdict::Same
+            && change.old.is_some_and(|old| change.bound > NOISY_SHARE * old)
+    };
+    let noisy: Vec<&str> = changes.iter().filter(is_noisy).map(|change| &*change.name).collect();
+    if !noisy.is_empty() {
+        println!(
+            "{} of these may have changed by more than {:.0} % unseen: {}",
+            noisy.len(),
+            NOISY_SHARE * 100.0,
+            noisy.join(", ")
+        );
+    }
     changes.iter().any(|change| change.verdict == Verdict::Slower)
 }
