@@ -1,12 +1,12 @@
 //! tokio's bounded mpsc: one channel in and one out. The worker is a task on a current-thread runtime of a
-//! pinned thread; the submitter's thread is inside another one. Neither parks: the worker takes what is
-//! there, and yields to its runtime where there is nothing; the submitter uses the calls that do not wait.
+//! pinned thread. Neither parks: the worker takes what is there, and yields to its runtime where there is
+//! nothing; the submitter uses the calls that do not wait, and so needs no runtime.
 
 use crate::cores::pin;
 use crate::driver::Stream;
 use crate::payload::{Payload, table, work};
 use std::thread::JoinHandle;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -14,12 +14,7 @@ pub struct Channels {
     /// None when it is dropped: that ends the worker.
     requests: Option<Sender<Payload>>,
     results: Receiver<Payload>,
-    runtime: Runtime,
     worker: Option<JoinHandle<()>>,
-}
-
-fn runtime() -> Runtime {
-    Builder::new_current_thread().build().expect("a runtime of one thread")
 }
 
 pub fn stream(cpu: usize, window: usize, _batch: usize) -> Channels {
@@ -27,9 +22,10 @@ pub fn stream(cpu: usize, window: usize, _batch: usize) -> Channels {
     let (outer, results) = channel(window);
     let worker = std::thread::spawn(move || {
         pin(cpu);
-        runtime().block_on(serve(inner, outer));
+        let runtime = Builder::new_current_thread().build().expect("a runtime of one thread");
+        runtime.block_on(serve(inner, outer));
     });
-    Channels { requests: Some(requests), results, runtime: runtime(), worker: Some(worker) }
+    Channels { requests: Some(requests), results, worker: Some(worker) }
 }
 
 async fn serve(mut requests: Receiver<Payload>, results: Sender<Payload>) {
@@ -49,7 +45,6 @@ async fn serve(mut requests: Receiver<Payload>, results: Sender<Payload>) {
 impl Stream for Channels {
     #[inline(always)]
     fn submit(&mut self, values: &mut impl ExactSizeIterator<Item = Payload>) -> usize {
-        let _inside = self.runtime.enter();
         let (count, requests) = (values.len(), self.requests.as_ref().expect("until the drop"));
         for value in values {
             requests.try_send(value).expect("no more than a window is in flight");
