@@ -6,6 +6,10 @@ use crate::payload::{Payload, expected, expected_sum, payload};
 /// Requests that a stream has in flight at most, where nothing else is said.
 pub const WINDOW: usize = 1024;
 
+/// What a worker that can take several requests at a time takes at most, whatever the burst: the engine's
+/// bound by default. Batches of its own form where single requests come, and bursts follow each other.
+pub const WORKER_BATCH_MAX: usize = stageline::limits::BATCH_DEFAULT;
+
 /// One stream of a contender, as the thread sees it that submits and receives.
 pub trait Stream {
     /// Submits what the iterator gives, as far as there is room; how many. The driver never has more in

@@ -1,8 +1,9 @@
 //! A ring written by hand for one case: payloads in place, one producer that is also the receiver,
-//! one worker, and three cursors. What a specialist would write; no groups, no table of machines, no
+//! one worker, and three cursors, of which two are shared. What a specialist would write; no groups, no table of machines, no
 //! outcomes, no shutdown.
 
 use crate::cores::{Cores, pin};
+use crate::driver::WORKER_BATCH_MAX;
 use crate::meter::{Meter, Timed};
 use crate::payload::{Payload, expected, payload, table, work as run_stages};
 use crossbeam_utils::CachePadded;
@@ -32,7 +33,8 @@ impl Ring {
     }
 }
 
-/// Nanoseconds a request: bursts of `burst` into a ring of `window` payloads.
+/// Nanoseconds a request: bursts of `burst` into a ring of `window` payloads, from which the worker takes
+/// what it finds.
 pub fn stream(meter: &Meter, cores: &Cores, window: usize, burst: u64) -> Timed {
     pin(cores.submitter);
     let requests = meter.requests(12).max(10 * burst) / burst * burst;
@@ -43,16 +45,18 @@ pub fn stream(meter: &Meter, cores: &Cores, window: usize, burst: u64) -> Timed 
         done: CachePadded::new(AtomicU64::new(0)),
         stop: CachePadded::new(AtomicBool::new(false)),
     };
+    let ring = &ring;
     std::thread::scope(|scope| {
-        scope.spawn(|| work(&ring, cores.worker(), burst));
-        drive(&ring, burst, warm, 0);
-        let timed = meter.timed(requests, || drive(&ring, burst, requests, warm));
+        let batch_max = burst.max(WORKER_BATCH_MAX as u64);
+        scope.spawn(move || work(ring, cores.worker(), batch_max));
+        drive(ring, burst, warm, 0);
+        let timed = meter.timed(requests, || drive(ring, burst, requests, warm));
         ring.stop.store(true, Ordering::Relaxed);
         timed
     })
 }
 
-fn work(ring: &Ring, cpu: usize, batch: u64) {
+fn work(ring: &Ring, cpu: usize, batch_max: u64) {
     pin(cpu);
     let stages = table();
     let mut at = 0;
@@ -64,7 +68,7 @@ fn work(ring: &Ring, cpu: usize, batch: u64) {
             }
             continue;
         }
-        let end = tail.min(at + batch);
+        let end = tail.min(at + batch_max);
         for position in at..end {
             // SAFETY: the position is published and not yet done: it belongs to the worker.
             let value = unsafe { &mut *ring.cell(position) };

@@ -1,7 +1,8 @@
-//! rtrb: a ring in and a ring out, both read and written in chunks of up to the batch.
+//! rtrb: a ring in and a ring out, both read and written in chunks: the submitter's of up to the batch, the
+//! worker's of what it finds.
 
 use super::Worker;
-use crate::driver::Stream;
+use crate::driver::{Stream, WORKER_BATCH_MAX};
 use crate::payload::{Payload, table, work};
 use rtrb::chunks::ChunkError;
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -19,11 +20,11 @@ struct Ends {
 }
 
 impl Ends {
-    /// Moves up to `batch` requests through the stages. The ring of the results has room for all that is
-    /// in flight.
+    /// Moves up to `batch_max` requests through the stages. The ring of the results has room for all that
+    /// is in flight.
     #[inline(always)]
-    fn serve(&mut self, stages: &[fn(&mut Payload); 3], batch: usize) -> bool {
-        let len = available(&mut self.requests, batch);
+    fn serve(&mut self, stages: &[fn(&mut Payload); 3], batch_max: usize) -> bool {
+        let len = available(&mut self.requests, batch_max);
         if len == 0 {
             return false;
         }
@@ -37,7 +38,7 @@ impl Ends {
     }
 }
 
-/// How many of up to `max` can be read: all that the last look showed, if it showed any.
+/// How many of up to `max` can be read. Looks anew where the last look showed fewer.
 #[inline(always)]
 fn available(ring: &mut Consumer<Payload>, max: usize) -> usize {
     match ring.read_chunk(max) {
@@ -56,8 +57,8 @@ fn rings(window: usize) -> (Rings, Ends) {
 /// One stream.
 pub fn stream(cpu: usize, window: usize, batch: usize) -> Rings {
     let (rings, mut ends) = rings(window);
-    let stages = table();
-    let worker = Worker::spawn(cpu, move || ends.serve(&stages, batch));
+    let (stages, batch_max) = (table(), batch.max(WORKER_BATCH_MAX));
+    let worker = Worker::spawn(cpu, move || ends.serve(&stages, batch_max));
     Rings { _worker: Some(worker), ..rings }
 }
 
@@ -65,9 +66,9 @@ pub fn stream(cpu: usize, window: usize, batch: usize) -> Rings {
 /// them holds the worker.
 pub fn streams(cpu: usize, count: usize, window: usize, batch: usize) -> Vec<Rings> {
     let (mut outer, mut inner): (Vec<Rings>, Vec<Ends>) = (0..count).map(|_| rings(window)).unzip();
-    let stages = table();
+    let (stages, batch_max) = (table(), batch.max(WORKER_BATCH_MAX));
     outer[0]._worker = Some(Worker::spawn(cpu, move || {
-        inner.iter_mut().fold(false, |any, ends| ends.serve(&stages, batch) | any)
+        inner.iter_mut().fold(false, |any, ends| ends.serve(&stages, batch_max) | any)
     }));
     outer
 }
