@@ -14,6 +14,7 @@ import java.util.Arrays;
 
 public final class LmaxDisruptor {
     private static final int WINDOW = 1024;
+    private static final int ROUND_TRIP_WINDOW = 64;
 
     /** 56 bytes. */
     static final class Event {
@@ -30,16 +31,10 @@ public final class LmaxDisruptor {
         event -> event.result = event.second + event.number,
     };
 
-    private final RingBuffer<Event> ring =
-        RingBuffer.createSingleProducer(Event::new, WINDOW, new YieldingWaitStrategy());
-    private final BatchEventProcessor<Event> processor =
-        new BatchEventProcessor<>(ring, ring.newBarrier(), (event, sequence, end) -> {
-            for (Stage stage : STAGES) {
-                stage.run(event);
-            }
-        });
-    private final EventPoller<Event> results = ring.newPoller(processor.getSequence());
-    private final Thread worker = new Thread(processor, "handler");
+    private final RingBuffer<Event> ring;
+    private final BatchEventProcessor<Event> processor;
+    private final EventPoller<Event> results;
+    private final Thread worker;
 
     private final long[] sent;
     private final long[] got;
@@ -47,7 +42,15 @@ public final class LmaxDisruptor {
     private int taken;
     private int takenMax;
 
-    private LmaxDisruptor(int lanes) {
+    private LmaxDisruptor(int lanes, int window) {
+        ring = RingBuffer.createSingleProducer(Event::new, window, new YieldingWaitStrategy());
+        processor = new BatchEventProcessor<>(ring, ring.newBarrier(), (event, sequence, end) -> {
+            for (Stage stage : STAGES) {
+                stage.run(event);
+            }
+        });
+        results = ring.newPoller(processor.getSequence());
+        worker = new Thread(processor, "handler");
         sent = new long[lanes];
         got = new long[lanes];
         sums = new long[lanes];
@@ -127,7 +130,7 @@ public final class LmaxDisruptor {
     }
 
     private static double stream(int lanes, int burst, long requests) throws Exception {
-        LmaxDisruptor peer = new LmaxDisruptor(lanes);
+        LmaxDisruptor peer = new LmaxDisruptor(lanes, WINDOW);
         long share = Math.max(requests / lanes, 1);
         peer.drive(burst, share / 10);
         long start = System.nanoTime();
@@ -139,7 +142,7 @@ public final class LmaxDisruptor {
     }
 
     private static double roundTrip(long requests) throws Exception {
-        LmaxDisruptor peer = new LmaxDisruptor(1);
+        LmaxDisruptor peer = new LmaxDisruptor(1, ROUND_TRIP_WINDOW);
         int blocks = 20;
         long block = Math.max(requests / 10 / blocks, 1);
         double[] times = new double[blocks];

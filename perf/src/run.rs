@@ -207,7 +207,11 @@ impl Collected {
         Report {
             format: FORMAT,
             date,
-            command: std::env::args().collect::<Vec<_>>().join(" "),
+            // Where the program stands is nobody's business.
+            command: std::iter::once(String::from("perf"))
+                .chain(std::env::args().skip(1))
+                .collect::<Vec<_>>()
+                .join(" "),
             size: args.size(),
             processes: args.processes(),
             rounds: args.rounds(),

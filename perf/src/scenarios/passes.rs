@@ -49,7 +49,7 @@ fn add_latency<S: Stream + 'static>(
     _about_ns: u64,
 ) {
     list.add(format!("{name}_round_trip"), PAIR, move |setup| {
-        let mut peer = made(setup, make, 1);
+        let mut peer = made(setup, make, ROUND_TRIP_WINDOW, 1);
         recorded(setup, |record| latency(&setup.meter, &mut peer, record))
     });
 }
@@ -76,6 +76,6 @@ fn add_allocations<S: Stream + 'static>(
     _about_ns: u64,
 ) {
     list.add(format!("{name}_stream_64"), PAIR, move |setup| {
-        allocations(&setup.meter, made(setup, make, 64))
+        allocations(&setup.meter, made(setup, make, WINDOW, 64))
     });
 }

@@ -1,5 +1,6 @@
 //! The peers, each as a stream by batch, in a round trip, and as 16 streams where that is natural.
 
+use super::round_trip::WINDOW as ROUND_TRIP_WINDOW;
 use super::{BATCHES, List, PAIR, Setup};
 use crate::cores::pin;
 use crate::driver::{Stream, WINDOW, round_trip, stream, tagged};
@@ -28,9 +29,9 @@ pub(super) use for_each_peer;
 pub(super) type Make<S> = fn(usize, usize, usize) -> S;
 
 /// A peer's stream, made for this setup.
-pub(super) fn made<S>(setup: &Setup, make: Make<S>, batch: u64) -> S {
+pub(super) fn made<S>(setup: &Setup, make: Make<S>, window: usize, batch: u64) -> S {
     pin(setup.cores.submitter);
-    make(setup.cores.worker(), WINDOW, batch as usize)
+    make(setup.cores.worker(), window, batch as usize)
 }
 
 pub fn add(list: &mut List<Timed>) {
@@ -41,14 +42,14 @@ pub fn add(list: &mut List<Timed>) {
 fn add_peer<S: Stream + 'static>(list: &mut List<Timed>, name: &str, make: Make<S>, about_ns: u64) {
     for batch in BATCHES {
         list.add(format!("{name}_stream_{batch}"), PAIR, move |setup| {
-            let peer = made(setup, make, batch);
+            let peer = made(setup, make, WINDOW, batch);
             // Some are ten times slower by single requests.
             let about_ns = if batch == 1 { about_ns * 3 } else { about_ns };
             stream(&setup.meter, [peer], (WINDOW, batch), setup.meter.requests(about_ns))
         });
     }
     list.add(format!("{name}_round_trip"), PAIR, move |setup| {
-        round_trip(&setup.meter, &mut made(setup, make, 1))
+        round_trip(&setup.meter, &mut made(setup, make, ROUND_TRIP_WINDOW, 1))
     });
 }
 
@@ -78,6 +79,6 @@ fn add_tagged<S: Stream + 'static>(
 ) {
     list.add(format!("{name}_groups_16"), PAIR, move |setup| {
         let requests = setup.meter.requests(about_ns);
-        tagged(&setup.meter, &mut made(setup, make, 64), 16, 64, requests)
+        tagged(&setup.meter, &mut made(setup, make, WINDOW, 64), 16, 64, requests)
     });
 }

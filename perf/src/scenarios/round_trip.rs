@@ -7,7 +7,8 @@ use crate::meter::Timed;
 use crate::payload::Trivial;
 use stageline::{Order, WaitStrategy};
 
-/// Slots of the group: more than are used.
+/// Slots of the group, and of the peers' rings and channels: each trip takes the next one, so all of them have
+/// to stay in the first cache, or in none.
 pub const WINDOW: usize = 64;
 
 /// The round trips: name, order, wait strategy of the worker and of the receiver.
