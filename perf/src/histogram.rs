@@ -112,7 +112,7 @@ mod tests {
         long.record(1_000_000);
         assert!((1_000_000..1_015_625).contains(&long.quantile(1.0)), "no less than there was");
         let mut three = Histogram::default();
-        [1, 2, 3].map(|value| three.record(value));
+        (1..=3).for_each(|value| three.record(value));
         assert_eq!(three.quantile(0.5), 2, "the middle one, not the one below");
         let mut sum = Histogram::from(Vec::from(histogram.clone()));
         sum.add(&histogram);
