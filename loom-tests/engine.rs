@@ -127,6 +127,11 @@ impl<'s, M: StateMachine> HandWorker<'s, M> {
     pub fn serve_hot(&mut self) -> bool {
         self.worker.serve_hot()
     }
+
+    /// Watches the next slot of its only hot group, as a worker does that waits. Whether there was a request.
+    pub fn watch_only(&mut self) -> bool {
+        self.worker.watch_only()
+    }
 }
 
 /// A worker's hot set.

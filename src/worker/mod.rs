@@ -162,7 +162,7 @@ impl<'s, M: StateMachine> Worker<'s, M> {
     /// Where there is one hot group, watches its next slot, with everything at hand that serving a
     /// request which comes alone takes. Whether there was a request.
     #[inline(always)]
-    fn watch_only(&mut self) -> bool {
+    pub(crate) fn watch_only(&mut self) -> bool {
         let Some(index) = self.hot.only() else { return false };
         let shared = self.shared;
         let window = &shared.group(index).window;

@@ -14,13 +14,14 @@ const ROUNDS: u64 = 200;
 const WARM: u64 = 20;
 
 /// Name, function, and the requests that it has served when all is played.
-pub const PARTS: [(&str, &str, u64); 6] = [
+pub const PARTS: [(&str, &str, u64); 7] = [
     ("submit_64", "counted_submit_burst", ROUNDS * BURST),
     ("serve_64", "counted_serve_burst", ROUNDS * BURST),
     ("receive_64", "counted_receive_burst", ROUNDS * BURST),
-    ("submit_1", "counted_submit_one", ROUNDS),
+    ("submit_1", "counted_submit_one", 2 * ROUNDS),
     ("serve_1", "counted_serve_one", ROUNDS),
-    ("receive_1", "counted_receive_one", ROUNDS),
+    ("watch_1", "counted_watch_one", ROUNDS),
+    ("receive_1", "counted_receive_one", 2 * ROUNDS),
 ];
 
 type Payload = [u64; 7];
@@ -106,6 +107,12 @@ fn counted_submit_one(group: &mut Group) {
     submit(group, 1);
 }
 
+/// What serves a request that comes while the worker waits for it: the way of a round trip.
+#[inline(never)]
+fn counted_watch_one(worker: &mut Worker<'_>) -> bool {
+    worker.watch_only()
+}
+
 /// Unlike the other by a value, so that the linker does not make one function of the two.
 #[inline(never)]
 fn counted_serve_one(worker: &mut Worker<'_>) -> bool {
@@ -145,6 +152,11 @@ pub fn play() {
     for _ in 0..ROUNDS {
         counted_submit_one(&mut group);
         assert!(counted_serve_one(&mut worker));
+        assert_eq!(counted_receive_one(&mut group), expected(0), "a wrong result");
+    }
+    for _ in 0..ROUNDS {
+        counted_submit_one(&mut group);
+        assert!(counted_watch_one(&mut worker));
         assert_eq!(counted_receive_one(&mut group), expected(0), "a wrong result");
     }
 }
