@@ -68,8 +68,12 @@ fn measure(orders: &str) -> Result<(), String> {
 
 /// Measures, or reads what was measured, and shows it. Whether something became slower.
 fn show(args: &Args) -> Result<bool, String> {
-    // Before anything is measured: a file that cannot be read is known at once.
+    // Before anything is measured: a file that cannot be read or written is known at once.
     let old = args.compare.as_deref().map(Report::read).transpose()?;
+    for path in args.json.iter().chain(&args.html) {
+        let opened = std::fs::File::options().append(true).create(true).open(path);
+        opened.map_err(|error| format!("{}: {error}", path.display()))?;
+    }
     let report = match &args.from {
         Some(path) => Report::read(path)?,
         None => run::run(args)?,

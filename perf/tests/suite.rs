@@ -264,7 +264,8 @@ fn bad_arguments_are_refused() {
     write(&old, &report);
     let of_another_format = old.to_str().expect("text");
     let absent = path(&folder, "absent.json");
-    let bad: [(&[&str], &str); 11] = [
+    let nowhere = path(&folder, "no folder/new.json");
+    let bad: [(&[&str], &str); 12] = [
         (&["--rounds", "0"], "--rounds"),
         (&["--processes", "many"], "--processes"),
         (&["--nonsense"], "--nonsense"),
@@ -273,6 +274,7 @@ fn bad_arguments_are_refused() {
         (&["--tiny", "--cores", "9999"], "CPU 9999"),
         (&["--tiny", "--cores", "first"], "--cores"),
         (&["--compare", &absent, "--tiny"], "absent.json"),
+        (&["--tiny", "--json", &nowhere], "new.json"),
         (&["--from", &garbage], "garbage.json"),
         (&["--from", of_another_format], "format 999"),
         (&["--from", &garbage, "--quick"], "--quick"),
