@@ -30,6 +30,9 @@ pub struct Args {
     /// Write a page with plots to this file.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Write the plot of throughput, as an image, to this file.
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
     /// Compare the ratios with those of an earlier run; exit code 1 if something became slower.
     #[arg(long, value_name = "OLD.json")]
     pub compare: Option<PathBuf>,

@@ -25,6 +25,7 @@ mod summary;
 use args::Args;
 use clap::Parser;
 use report::{Report, compare, page, table};
+use std::path::Path;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -66,11 +67,15 @@ fn measure(orders: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
 /// Measures, or reads what was measured, and shows it. Whether something became slower.
 fn show(args: &Args) -> Result<bool, String> {
     // Before anything is measured: a file that cannot be read or written is known at once.
     let old = args.compare.as_deref().map(Report::read).transpose()?;
-    for path in args.json.iter().chain(&args.html) {
+    for path in args.json.iter().chain(&args.html).chain(&args.svg) {
         let opened = std::fs::File::options().append(true).create(true).open(path);
         opened.map_err(|error| format!("{}: {error}", path.display()))?;
     }
@@ -83,8 +88,10 @@ fn show(args: &Args) -> Result<bool, String> {
         report.write(path)?;
     }
     if let Some(path) = &args.html {
-        let write = std::fs::write(path, page::of(&report));
-        write.map_err(|error| format!("{}: {error}", path.display()))?;
+        write(path, &page::of(&report))?;
+    }
+    if let Some(path) = &args.svg {
+        write(path, &page::image_of(&report).ok_or("no throughput was measured")?)?;
     }
     Ok(old.is_some_and(|old| compare::print(&old, &report)))
 }

@@ -81,9 +81,12 @@ fn cpus() -> usize {
 fn a_whole_run_is_written_down() {
     let folder = TempDir::new().expect("a folder");
     let (json, html) = (path(&folder, "run.json"), path(&folder, "run.html"));
+    let svg = path(&folder, "run.svg");
     // A folder without the jar: the virtual machine is left out, and named.
     let jars = folder.path().to_str().expect("plain text");
-    let output = perf(&["--tiny", "--json", &json, "--html", &html, "--jars", jars]);
+    let output = perf(&["--tiny", "--json", &json, "--html", &html, "--svg", &svg, "--jars", jars]);
+    let image = std::fs::read_to_string(svg).expect("an image was written");
+    assert!(image.starts_with("<svg xmlns") && image.contains("ring by hand"), "{image}");
     let text = printed(&output);
     let report = read(&json);
     assert_eq!(report["format"], 1);

@@ -14,6 +14,18 @@ svg .grid{stroke:#ddd;stroke-width:1}table{border-collapse:collapse;font-size:13
 td,th{padding:2px 10px;text-align:right;border-bottom:1px solid #eee}td:first-child,th:first-child{text-align:left}\
 pre{font-size:12px;overflow-x:auto}";
 
+/// What [`STYLE`] says of plots, for one that stands alone.
+const PLOT_STYLE: &str =
+    "text{font:12px sans-serif}path{stroke-width:2}.grid{stroke:#ddd;stroke-width:1}";
+
+/// The plot of throughput as an image, if anything of it was measured.
+pub fn image_of(report: &Report) -> Option<String> {
+    let chart = chart_of_throughput(report)?;
+    let style =
+        format!("><style>{PLOT_STYLE}</style><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>");
+    Some(chart.replacen('>', &style, 1) + "\n")
+}
+
 /// The page of a report.
 pub fn of(report: &Report) -> String {
     let mut page =
