@@ -21,9 +21,11 @@ const PLOT_STYLE: &str =
 /// The plot of throughput as an image, if anything of it was measured.
 pub fn image_of(report: &Report) -> Option<String> {
     let chart = chart_of_throughput(report)?;
-    let style =
-        format!("><style>{PLOT_STYLE}</style><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>");
-    Some(chart.replacen('>', &style, 1) + "\n")
+    let (head, rest) = chart.strip_prefix("<svg")?.split_once('>')?;
+    Some(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\"{head}><style>{PLOT_STYLE}</style>\
+         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>{rest}\n"
+    ))
 }
 
 /// The page of a report.

@@ -29,7 +29,7 @@ pub fn chart(unit: &str, marks: &[String], series: &[Series]) -> Option<String> 
     let mut svg = String::new();
     let _ = write!(
         svg,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
         escape(unit)
     );
     grid(&mut svg, &axis, unit, marks);
