@@ -139,6 +139,12 @@ impl<T> Slot<T> {
         Phase::finished(now ^ turn(position, Phase::Empty))
     }
 
+    /// Whether `position` has ended as done. Acquire: pairs with [`finish`](Self::finish).
+    #[inline(always)]
+    pub fn is_done(&self, position: u64) -> bool {
+        self.turn.load(Ordering::Acquire) == turn(position, Phase::Done)
+    }
+
     /// Position and phase of a slot that a completion ring has just named; `near` is a position less
     /// than 2^59 away, which restores the bits that the turn has no room for. Relaxed: the ring's
     /// Acquire load has ordered it, and nobody else writes the turn until the slot is released.

@@ -12,8 +12,8 @@ mod common;
 use common::stageline::sync::Arc;
 use common::stageline::window::Order::{self, Completion, Submission};
 use common::window::{
-    Payloads, Producer, claim, complete, expect, receive, receive_orphan, submit_shared, window,
-    work, work_expected,
+    Payloads, Producer, claim, complete, expect, receive, receive_orphan, receive_row,
+    submit_shared, window, work, work_expected,
 };
 use common::{ALL, THREE, TWO, explore, join, spawn, step};
 
@@ -148,6 +148,43 @@ fn batches_go_round() {
             format!("{submitted} {} {}", join(worker), join(receiver))
         });
     }
+}
+
+/// Results in a row are looked at one by one and given back as one, for the next lap.
+#[test]
+fn a_row_of_results_goes_back_as_one() {
+    let expected = [
+        "0 0 0 0", "0 1 0 0", "0 1 0 1", "0 1 1 0", "0 2 0 0", "0 2 0 1", "0 2 0 2", "0 2 1 0",
+        "0 2 1 1", "0 2 2 0", "1 1 0 1", "1 1 1 0", "1 2 0 1", "1 2 1 0", "1 2 1 1", "2 2 0 2",
+        "2 2 1 1", "2 2 2 0",
+    ];
+    explore("window::a_row_of_results_goes_back_as_one", TWO, &expected, || {
+        let window = window(2, 1, u64::MAX - 1, Submission);
+        let submitter = spawn({
+            let window = window.clone();
+            move || {
+                let mut producer = Producer::new(&window);
+                assert_eq!(producer.submit_batch(2), 2);
+                step();
+                producer.submit_batch(2)
+            }
+        });
+        let worker = spawn({
+            let window = window.clone();
+            move || looks(2, || !work(&window, 0, 1).is_empty())
+        });
+        let receiver = spawn({
+            let window = window.clone();
+            move || {
+                let first = receive_row(&window, 2);
+                step();
+                (first, receive_row(&window, 2))
+            }
+        });
+        let submitted = join(submitter);
+        let (first, second) = join(receiver);
+        format!("{submitted} {} {first} {second}", join(worker))
+    });
 }
 
 /// A worker that still looks by the old order finds requests on both sides of the array's end: it takes

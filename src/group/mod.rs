@@ -67,7 +67,7 @@ impl<M: StateMachine> RequestGroup<M> {
     }
 
     /// See [`SubmitEnd::try_submit`].
-    #[inline]
+    #[inline(always)]
     pub fn try_submit(&mut self, value: M::Data) -> Result<u64, TrySubmitError<M::Data>> {
         self.submitter.try_submit(value)
     }
@@ -75,7 +75,7 @@ impl<M: StateMachine> RequestGroup<M> {
     /// See [`SubmitEnd::submit`]. While it waits for a free slot nobody receives, so a full window
     /// must not be waited for with this handle: use [`try_submit`](Self::try_submit), or
     /// [`split`](Self::split).
-    #[inline]
+    #[inline(always)]
     pub fn submit(&mut self, value: M::Data) -> Result<u64, SubmitError<M::Data>> {
         self.submitter.submit(value)
     }
@@ -119,7 +119,7 @@ impl<M: StateMachine> RequestGroup<M> {
     }
 
     /// See [`Receiver::try_recv`].
-    #[inline]
+    #[inline(always)]
     pub fn try_recv(&mut self) -> Result<Output<'_, M>, TryRecvError> {
         self.receiver.try_recv()
     }
@@ -130,12 +130,12 @@ impl<M: StateMachine> RequestGroup<M> {
     ///
     /// [`RecvError::NothingInFlight`] if everything submitted has been received: only the caller could
     /// submit more. (Also when the group is cancelled or the pipeline closed.)
-    #[inline]
+    #[inline(always)]
     pub fn recv(&mut self) -> Result<Output<'_, M>, RecvError> {
-        if self.in_flight() == 0 {
-            return Err(RecvError::NothingInFlight);
-        }
-        self.receiver.recv()
+        self.receiver.recv_if(|receiver| match receiver.in_flight() {
+            0 => Err(RecvError::NothingInFlight),
+            _ => Ok(()),
+        })
     }
 
     /// See [`Receiver::recv_timeout`].

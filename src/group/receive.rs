@@ -48,13 +48,13 @@ impl<M: StateMachine> Receiver<M> {
     /// # Errors
     ///
     /// `Empty` if nothing has finished, `Closed` if nothing will.
-    #[inline]
+    #[inline(always)]
     pub fn try_recv(&mut self) -> Result<Output<'_, M>, TryRecvError> {
         let finished = match self.next() {
             Some(finished) => finished,
             None => self.next_or_why()?,
         };
-        Ok(Output::new(self, finished))
+        Ok(Output::new(self, finished, false))
     }
 
     /// Lends the next result, and waits for it by the pipeline's wait strategy.
@@ -62,16 +62,25 @@ impl<M: StateMachine> Receiver<M> {
     /// # Errors
     ///
     /// `Closed` if everything submitted has been received and no more can be submitted.
-    #[inline]
+    #[inline(always)]
     pub fn recv(&mut self) -> Result<Output<'_, M>, RecvError> {
-        let finished = match self.next() {
-            Some(finished) => finished,
-            None => match self.wait(None) {
-                Some(Ok(finished)) => finished,
-                _ => return Err(RecvError::Closed),
-            },
-        };
-        Ok(Output::new(self, finished))
+        self.recv_if(|_| Ok(()))
+    }
+
+    /// As [`recv`](Self::recv), if there is nothing to be said against waiting.
+    #[inline(always)]
+    pub(super) fn recv_if(
+        &mut self,
+        may_wait: impl FnOnce(&Self) -> Result<(), RecvError>,
+    ) -> Result<Output<'_, M>, RecvError> {
+        if self.next().is_none() {
+            may_wait(self)?;
+            if self.wait(None) != Waited::Result {
+                return Err(RecvError::Closed);
+            }
+        }
+        let finished = self.found();
+        Ok(Output::new(self, finished, false))
     }
 
     /// Lends the next result, and waits for it for no longer than `timeout`.
@@ -80,56 +89,74 @@ impl<M: StateMachine> Receiver<M> {
     ///
     /// `Timeout` if nothing has finished in time, `Closed` if nothing will.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Output<'_, M>, RecvTimeoutError> {
-        let finished = match self.next() {
-            Some(finished) => finished,
-            None => match self.wait(Instant::now().checked_add(timeout)) {
-                Some(Ok(finished)) => finished,
-                Some(Err(_)) => return Err(RecvTimeoutError::Closed),
-                None => return Err(RecvTimeoutError::Timeout),
-            },
-        };
-        Ok(Output::new(self, finished))
+        if self.next().is_none() {
+            match self.wait(Instant::now().checked_add(timeout)) {
+                Waited::Result => {}
+                Waited::Closed => return Err(RecvTimeoutError::Closed),
+                Waited::TimedOut => return Err(RecvTimeoutError::Timeout),
+            }
+        }
+        let finished = self.found();
+        Ok(Output::new(self, finished, false))
     }
 
     /// Lends up to `max` results that have finished to `each`, one after the other, and returns how
     /// many. Does not wait. The slots are given back in batches of up to 32.
     #[inline]
     pub fn drain(&mut self, max: usize, mut each: impl FnMut(&mut Output<'_, M>)) -> usize {
-        // Apart, so that the order is looked at once.
-        match self.served {
-            Order::Submission => self.drain_in(Order::Submission, max, &mut each),
-            Order::Completion => self.drain_in(Order::Completion, max, &mut each),
-        }
-    }
-
-    #[inline(always)]
-    fn drain_in(
-        &mut self,
-        order: Order,
-        max: usize,
-        each: &mut impl FnMut(&mut Output<'_, M>),
-    ) -> usize {
         let mut drained = 0;
         while drained < max {
-            let seen = self.look_ahead(order, DRAIN_BATCH.min(max - drained));
-            if seen == 0 {
-                // Perhaps there is one that no worker will end.
-                let Ok(finished) = self.next_or_why() else { break };
-                each(&mut Output::new(self, finished));
-                drained += 1;
-                continue;
-            }
-            let drain = Drain { receiver: self };
-            for _ in 0..seen {
-                let Some(finished) = drain.receiver.next_in(order) else { break };
-                let mut output = Output::new(drain.receiver, finished);
-                output.is_drained = true;
+            let left = DRAIN_BATCH.min(max - drained);
+            let lent = match self.served {
+                Order::Submission => self.drain_done(left, &mut each),
+                Order::Completion => self.drain_completed(left, &mut each),
+            };
+            drained += lent;
+            if lent == 0 {
+                // Perhaps the next one has not ended as done, or no worker will end it.
+                let Ok(mut output) = self.try_recv() else { break };
                 each(&mut output);
-                drop(output);
                 drained += 1;
             }
         }
         drained
+    }
+
+    /// Lends up to `max` results that are done and stand in a row, in [`Order::Submission`].
+    #[inline(always)]
+    fn drain_done(&mut self, max: usize, each: &mut impl FnMut(&mut Output<'_, M>)) -> usize {
+        let window = &self.group.window;
+        // SAFETY: this is the receive end, and `receive` is not called inside itself.
+        let (first, done) = unsafe { window.receive(|cursor| window.done_in_a_row(cursor, max)) };
+        if done > 0 {
+            // The window stands still, so it need not be looked for again after each call of `each`.
+            let window = std::ptr::from_ref(window);
+            let mut drain = Drain { receiver: self, consumed: 0 };
+            while drain.consumed < done as u64 {
+                // SAFETY: the receiver, which is borrowed, keeps its group.
+                let finished = unsafe { &*window }.done_at(first.wrapping_add(drain.consumed));
+                drain.consumed += 1;
+                each(&mut Output::new(drain.receiver, finished, true));
+            }
+        }
+        done
+    }
+
+    /// Lends up to `max` results that one worker has completed, in [`Order::Completion`].
+    #[inline(always)]
+    fn drain_completed(&mut self, max: usize, each: &mut impl FnMut(&mut Output<'_, M>)) -> usize {
+        let window = &self.group.window;
+        // SAFETY: as in `drain_done`.
+        let seen = unsafe { window.receive(|cursor| window.look_ahead(cursor, max)) };
+        if seen > 0 {
+            let drain = Drain { receiver: self, consumed: 0 };
+            for _ in 0..seen {
+                let Some(finished) = drain.receiver.next() else { break };
+                drain.receiver.consume(finished.receipt());
+                each(&mut Output::new(drain.receiver, finished, true));
+            }
+        }
+        seen
     }
 
     /// Cancels the group: what has not begun to run ends as cancelled, and is received as such;
@@ -161,23 +188,9 @@ impl<M: StateMachine> Receiver<M> {
 
     #[inline(always)]
     fn next(&self) -> Option<Finished> {
-        self.next_in(self.served)
-    }
-
-    /// The next result of a group that is read in this order.
-    #[inline(always)]
-    fn next_in(&self, order: Order) -> Option<Finished> {
-        let window = &self.group.window;
+        let (window, served) = (&self.group.window, self.served);
         // SAFETY: this is the receive end, and `receive` is not called inside itself.
-        unsafe { window.receive(|cursor| window.next_finished(order, cursor)) }
-    }
-
-    /// Asks for the lines of up to `max` results that have finished. Returns how many it has seen.
-    #[inline(always)]
-    fn look_ahead(&self, order: Order, max: usize) -> usize {
-        let window = &self.group.window;
-        // SAFETY: as in `next_in`.
-        unsafe { window.receive(|cursor| window.look_ahead(order, cursor, max)) }
+        unsafe { window.receive(|cursor| window.next_finished(served, cursor)) }
     }
 
     /// The next result after all, or why there is none.
@@ -207,59 +220,87 @@ impl<M: StateMachine> Receiver<M> {
         Err(if closed && group.is_quiet() { TryRecvError::Closed } else { TryRecvError::Empty })
     }
 
-    /// Waits for a result, or the end; `None` if neither came in time.
-    fn wait(&self, deadline: Option<Instant>) -> Option<Result<Finished, TryRecvError>> {
+    /// The next result, which has been seen. Looked at again, where it is used: handed on through memory it would come
+    /// later.
+    #[inline(always)]
+    fn found(&self) -> Finished {
+        match self.next() {
+            Some(finished) => finished,
+            None => self.next_or_why().expect("a result stays until it is released"),
+        }
+    }
+
+    /// Waits for a result, or the end.
+    fn wait(&self, deadline: Option<Instant>) -> Waited {
         let mut spinner = Spinner::new(self.group.shared().wait);
         loop {
-            if let Some(finished) = self.next() {
-                return Some(Ok(finished));
+            if self.next().is_some() {
+                return Waited::Result;
             }
             let pause = spinner.pause();
             if pause == Pause::Park || spinner.rounds().is_multiple_of(ROUNDS_PER_CLOCK) {
-                match self.next_or_why() {
-                    Err(TryRecvError::Empty) => {}
-                    result => return Some(result),
+                if let Some(waited) = self.why() {
+                    return waited;
                 }
                 if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                    return None;
+                    return Waited::TimedOut;
                 }
             }
             if pause == Pause::Park {
-                let mut result = Err(TryRecvError::Empty);
+                let mut waited = None;
                 self.group.front.receive_event.wait_until(deadline, || {
-                    result = self.next_or_why();
-                    result != Err(TryRecvError::Empty)
+                    waited = self.why();
+                    waited.is_some()
                 });
-                return (result != Err(TryRecvError::Empty)).then_some(result);
+                return waited.unwrap_or(Waited::TimedOut);
             }
         }
     }
 
-    /// Goes on to the next result, and gives back the slot of this one unless a drain does.
-    #[inline(always)]
-    fn release(&mut self, receipt: Receipt, is_drained: bool) {
-        let (window, served) = (&self.group.window, self.served);
-        // SAFETY: this is the receive end, and `receive` is not called inside itself.
-        unsafe { window.receive(|cursor| window.consume(served, cursor, receipt)) };
-        if !is_drained {
-            self.publish();
+    /// What ends a wait now, if anything does.
+    #[cold]
+    fn why(&self) -> Option<Waited> {
+        match self.next_or_why() {
+            Ok(_) => Some(Waited::Result),
+            Err(TryRecvError::Closed) => Some(Waited::Closed),
+            Err(TryRecvError::Empty) => None,
         }
     }
 
-    /// As [`release`](Self::release), for a result that has left something in its cold entry.
-    #[cold]
-    fn release_failed(&mut self, receipt: Receipt, is_drained: bool) {
-        let failure = self.take_failure(receipt);
-        self.release(receipt, is_drained);
+    /// Goes on to the next result.
+    #[inline(always)]
+    fn consume(&mut self, receipt: Receipt) {
+        let (window, served) = (&self.group.window, self.served);
+        // SAFETY: as in `next`.
+        unsafe { window.receive(|cursor| window.consume(served, cursor, receipt)) };
+    }
+
+    /// Goes on to the next result, and gives back the slot of this one, unless a drain does.
+    #[inline(never)]
+    fn release(&mut self, phase: Phase, receipt: Receipt, is_drained: bool) {
+        let has_failure = matches!(phase, Phase::Failed | Phase::Panicked | Phase::Cyclic);
+        let failure = if has_failure { self.take_failure(receipt) } else { Failure::None };
+        if !is_drained {
+            self.consume(receipt);
+            self.publish();
+        }
         // Only now: a `Drop` that panics finds the slot released.
         drop(failure);
+    }
+
+    /// Goes on behind so many results that are done and in a row.
+    #[inline(always)]
+    fn consume_done(&mut self, count: u64) {
+        let window = &self.group.window;
+        // SAFETY: as in `next`.
+        unsafe { window.receive(|cursor| window.consume_done(cursor, count)) };
     }
 
     /// Gives back the slots that have been consumed.
     #[inline(always)]
     fn publish(&self) {
         let window = &self.group.window;
-        // SAFETY: as in `release`.
+        // SAFETY: as in `next`.
         unsafe { window.receive(|cursor| window.publish_received(cursor)) };
         self.group.front.submit_event.notify();
     }
@@ -271,14 +312,25 @@ impl<M: StateMachine> Receiver<M> {
     }
 }
 
+/// How a wait ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waited {
+    Result,
+    Closed,
+    TimedOut,
+}
+
 /// Gives back what a drain has consumed, even if the closure or a `Drop` panics.
 struct Drain<'a, M: StateMachine> {
     receiver: &'a mut Receiver<M>,
+    /// Results in a row that the receive end has yet to go on from.
+    consumed: u64,
 }
 
 impl<M: StateMachine> Drop for Drain<'_, M> {
     #[inline(always)]
     fn drop(&mut self) {
+        self.receiver.consume_done(self.consumed);
         self.receiver.publish();
     }
 }
@@ -301,10 +353,11 @@ impl<M: StateMachine> fmt::Debug for Receiver<M> {
 /// A result, lent in place: it dereferences to the payload. Dropping it gives the slot back. One
 /// that is leaked (`mem::forget`) comes again.
 #[must_use = "dropping an output gives its slot back and forgets the result"]
+#[repr(C)]
 pub struct Output<'a, M: StateMachine> {
+    finished: Finished,
     receiver: &'a mut Receiver<M>,
     value: NonNull<M::Data>,
-    finished: Finished,
     /// A drain gives the slot back, with others.
     is_drained: bool,
 }
@@ -315,13 +368,13 @@ unsafe impl<M: StateMachine> Send for Output<'_, M> {}
 
 impl<'a, M: StateMachine> Output<'a, M> {
     #[inline(always)]
-    fn new(receiver: &'a mut Receiver<M>, finished: Finished) -> Self {
+    fn new(receiver: &'a mut Receiver<M>, finished: Finished, is_drained: bool) -> Self {
         let window = &receiver.group.window;
         // SAFETY: a finished slot belongs to the receive end until it is released, which happens when
         // this output is dropped; the output borrows the receive end for as long.
-        let value = unsafe { window.value(finished.place.slot(), NonNull::new) };
+        let value = unsafe { window.value(finished.slot(), NonNull::new) };
         let value = value.expect("a cell is somewhere");
-        Self { receiver, value, finished, is_drained: false }
+        Self { receiver, value, finished, is_drained }
     }
 
     /// How the request ended.
@@ -330,7 +383,7 @@ impl<'a, M: StateMachine> Output<'a, M> {
         let window = &self.receiver.group.window;
         // SAFETY: the slot is not released before this output is dropped, and `&self` allows no
         // `take_error` meanwhile.
-        let failure = unsafe { window.cold(self.finished.place.slot(), |cold| &(*cold).failure) };
+        let failure = unsafe { window.cold(self.finished.slot(), |cold| &(*cold).failure) };
         Outcome::new(self.finished.phase, failure, &self.receiver.group.shared().context.table)
     }
 
@@ -343,7 +396,7 @@ impl<'a, M: StateMachine> Output<'a, M> {
     /// The request's position, as `submit` returned it.
     #[inline(always)]
     pub fn position(&self) -> u64 {
-        self.finished.place.position
+        self.finished.position
     }
 
     /// Takes the payload out and leaves a default one in the slot.
@@ -402,11 +455,14 @@ impl<M: StateMachine> DerefMut for Output<'_, M> {
 impl<M: StateMachine> Drop for Output<'_, M> {
     #[inline(always)]
     fn drop(&mut self) {
-        match self.finished.phase {
-            Phase::Failed | Phase::Panicked | Phase::Cyclic => {
-                self.receiver.release_failed(self.finished.receipt(), self.is_drained);
-            }
-            _ => self.receiver.release(self.finished.receipt(), self.is_drained),
+        let (phase, is_drained) = (self.finished.phase, self.is_drained);
+        // The usual case apart, so that it is short enough to be inlined.
+        if phase == Phase::Done && is_drained {
+        } else if phase == Phase::Done && self.receiver.served == Order::Submission {
+            self.receiver.consume_done(1);
+            self.receiver.publish();
+        } else {
+            self.receiver.release(phase, self.finished.receipt(), is_drained);
         }
     }
 }

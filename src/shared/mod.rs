@@ -215,8 +215,8 @@ impl<M: StateMachine> Shared<M> {
                 window.receive(|cursor| {
                     let finished = window.next_finished(order, cursor)?;
                     // SAFETY: a finished slot belongs to the receive end until it is released.
-                    let failure = window
-                        .cold(finished.place.slot(), |cold| std::mem::take(&mut (*cold).failure));
+                    let failure =
+                        window.cold(finished.slot(), |cold| std::mem::take(&mut (*cold).failure));
                     window.consume(order, cursor, finished.receipt());
                     window.publish_received(cursor);
                     Some(failure)

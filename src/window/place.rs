@@ -29,15 +29,18 @@ impl Place {
     }
 }
 
-/// A finished slot, before it is released.
+/// A finished slot, before it is released. In this layout what tells an `Option` or a `Result` of it apart lies
+/// over no field, so that the fields are handed on whole and not byte by byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Finished {
-    /// The slot and the position that it was submitted as.
-    pub place: Place,
     /// How the request ended.
     pub phase: Phase,
     /// The worker whose ring named it; not meaningful in [`Order::Submission`].
     pub(super) lane: u16,
+    slot: u32,
+    /// The position that it was submitted as.
+    pub position: u64,
 }
 
 /// What releasing a finished slot takes.
@@ -48,10 +51,21 @@ pub struct Receipt {
 }
 
 impl Finished {
+    #[inline(always)]
+    pub(super) fn new(place: Place, phase: Phase, lane: u16) -> Self {
+        Self { phase, lane, slot: place.slot, position: place.position }
+    }
+
+    /// Index of the slot in its window.
+    #[inline(always)]
+    pub fn slot(&self) -> usize {
+        self.slot as usize
+    }
+
     /// What releasing it takes.
     #[inline(always)]
     pub fn receipt(&self) -> Receipt {
-        Receipt { slot: self.place.slot, lane: self.lane }
+        Receipt { slot: self.slot, lane: self.lane }
     }
 }
 

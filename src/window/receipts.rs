@@ -51,7 +51,7 @@ impl<T, E> Window<T, E> {
             Order::Submission => {
                 let place = self.place(Order::Submission, cursor.head);
                 let phase = self.slot(place.slot()).finished_at(place.position)?;
-                Some(Finished { place, phase, lane: 0 })
+                Some(Finished::new(place, phase, 0))
             }
             Order::Completion => {
                 let lanes = cursor.read.len();
@@ -60,7 +60,7 @@ impl<T, E> Window<T, E> {
                     if let Some(slot) = self.completions(lane).peek(cursor.read[lane]) {
                         let (position, phase) = self.slot(slot).finished(cursor.head);
                         let place = Place { slot: slot as u32, position };
-                        return Some(Finished { place, phase, lane: lane as u16 });
+                        return Some(Finished::new(place, phase, lane as u16));
                     }
                     cursor.lane = if lane + 1 == lanes { 0 } else { lane + 1 };
                 }
@@ -71,31 +71,43 @@ impl<T, E> Window<T, E> {
         }
     }
 
-    /// Looks at up to `max` finished slots one right after the other, so that their lines come together:
-    /// those that [`next_finished`](Self::next_finished) will name. Returns how many there are; there
-    /// may be more in other workers' rings.
+    /// The next result's position, and how many from it on are done, up to `max` and as far as their slots
+    /// follow in the array: in [`Order::Submission`]. They are looked at one right after the other, so
+    /// that their lines come together.
     #[inline(always)]
-    pub fn look_ahead(&self, order: Order, cursor: &mut ReceiveCursor, max: usize) -> usize {
-        match order {
-            Order::Submission => {
-                let mut finished = 0;
-                for slot in self.stretch(cursor.head, max) {
-                    if slot.finished_at(cursor.head.wrapping_add(finished)).is_none() {
-                        break;
-                    }
-                    finished += 1;
-                }
-                finished as usize
+    pub fn done_in_a_row(&self, cursor: &ReceiveCursor, max: usize) -> (u64, usize) {
+        let mut position = cursor.head;
+        for slot in self.stretch(cursor.head, max) {
+            if !slot.is_done(position) {
+                break;
             }
-            Order::Completion => {
-                if self.next_finished(order, cursor).is_none() {
-                    return 0;
-                }
-                let (ring, read) = (self.completions(cursor.lane), cursor.read[cursor.lane]);
-                let slots = (0..max as u64).map_while(|ahead| ring.peek(read.wrapping_add(ahead)));
-                slots.map(|slot| sync::prefetch_for_read(self.slot(slot))).count()
-            }
+            position = position.wrapping_add(1);
         }
+        (cursor.head, position.wrapping_sub(cursor.head) as usize)
+    }
+
+    /// One of the results that have been found [done](Self::done_in_a_row).
+    #[inline(always)]
+    pub fn done_at(&self, position: u64) -> Finished {
+        Finished::new(self.place(Order::Submission, position), Phase::Done, 0)
+    }
+
+    /// Goes on behind so many results in a row, as [`consume`](Self::consume) does.
+    #[inline(always)]
+    pub fn consume_done(&self, cursor: &mut ReceiveCursor, count: u64) {
+        cursor.head = cursor.head.wrapping_add(count);
+    }
+
+    /// Asks for the slots of up to `max` results of the ring that names the next one, in
+    /// [`Order::Completion`]. Returns how many there are; there may be more in other workers' rings.
+    #[inline(always)]
+    pub fn look_ahead(&self, cursor: &mut ReceiveCursor, max: usize) -> usize {
+        if self.next_finished(Order::Completion, cursor).is_none() {
+            return 0;
+        }
+        let (ring, read) = (self.completions(cursor.lane), cursor.read[cursor.lane]);
+        let slots = (0..max as u64).map_while(|ahead| ring.peek(read.wrapping_add(ahead)));
+        slots.map(|slot| sync::prefetch_for_read(self.slot(slot))).count()
     }
 
     /// The next request that no worker will run any more, as cancelled. For a receiver whose workers
@@ -108,7 +120,7 @@ impl<T, E> Window<T, E> {
             cursor.orphan = Some(Place { slot, position: claimed.first });
         }
         let place = cursor.orphan?;
-        Some(Finished { place, phase: Phase::Cancelled, lane: ORPHAN })
+        Some(Finished::new(place, Phase::Cancelled, ORPHAN))
     }
 
     /// Gives finished slots back to the submit end: [`consume`](Self::consume) for each, then this.

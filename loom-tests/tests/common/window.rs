@@ -144,7 +144,7 @@ pub fn receive(window: &Payloads) -> Option<u64> {
         window.receive(|cursor| {
             let order = window.order();
             let finished = window.next_finished(order, cursor)?;
-            let (slot, position) = (finished.place.slot(), finished.place.position);
+            let (slot, position) = (finished.slot(), finished.position);
             payload(window, slot, |value| {
                 assert_eq!(*value, position % RUN + RUN, "what was run as {position}");
                 *value = 0;
@@ -156,6 +156,28 @@ pub fn receive(window: &Payloads) -> Option<u64> {
     }
 }
 
+/// The receive end takes up to `max` results in a row, in order of submission, and gives their slots back as
+/// one; how many.
+pub fn receive_row(window: &Payloads, max: usize) -> usize {
+    // SAFETY: as in `receive`.
+    unsafe {
+        window.receive(|cursor| {
+            let (first, done) = window.done_in_a_row(cursor, max);
+            for position in (0..done as u64).map(|ahead| first.wrapping_add(ahead)) {
+                let finished = window.done_at(position);
+                assert_eq!((finished.phase, finished.position), (Phase::Done, position));
+                payload(window, finished.slot(), |value| {
+                    assert_eq!(*value, position % RUN + RUN, "what was run as {position}");
+                    *value = 0;
+                });
+            }
+            window.consume_done(cursor, done as u64);
+            window.publish_received(cursor);
+            done
+        })
+    }
+}
+
 /// The receive end of a group whose workers are gone ends one request; its position.
 pub fn receive_orphan(window: &Payloads) -> Option<u64> {
     // SAFETY: as in `receive`.
@@ -163,7 +185,7 @@ pub fn receive_orphan(window: &Payloads) -> Option<u64> {
         window.receive(|cursor| {
             let orphan = window.next_orphan(cursor)?;
             assert_eq!(window.next_orphan(cursor), Some(orphan), "it stays the next one");
-            let (slot, position) = (orphan.place.slot(), orphan.place.position);
+            let (slot, position) = (orphan.slot(), orphan.position);
             assert_eq!(orphan.phase, Phase::Cancelled);
             payload(window, slot, |value| assert_eq!(*value, position % RUN));
             window.consume(window.order(), cursor, orphan.receipt());

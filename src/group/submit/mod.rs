@@ -75,7 +75,7 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     /// The value, if the window is full, the group cancelled, or the pipeline or the receive end
     /// closed. (A submit that races with the close of the pipeline may be accepted; the request then
     /// ends as run or as cancelled.)
-    #[inline]
+    #[inline(always)]
     pub fn try_submit(&mut self, value: M::Data) -> Result<u64, TrySubmitError<M::Data>> {
         match self.reserve() {
             Ok(place) => {
@@ -95,7 +95,7 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     /// # Errors
     ///
     /// The value, if the group is cancelled, or the pipeline or the receive end closed.
-    #[inline]
+    #[inline(always)]
     pub fn submit(&mut self, value: M::Data) -> Result<u64, SubmitError<M::Data>> {
         match self.try_submit(value) {
             Ok(position) => Ok(position),
