@@ -92,7 +92,7 @@ pub fn open<M: StateMachine>(
     shared: &Arc<Shared<M>>,
     order: Order,
 ) -> Result<RequestGroup<M>, OpenError> {
-    Ok(RequestGroup::new(shared, shared.open(order)?, order))
+    Ok(RequestGroup::new(shared, shared.open(&order.into())?, order))
 }
 
 /// A worker's life, until it is told to stop.

@@ -92,6 +92,7 @@ pub use group::{Output, Receiver, RequestGroup, SharedSubmitter, SubmitEnd, Subm
 pub use outcome::{Cycle, Outcome};
 pub use pipeline::{Builder, Pipeline, Report, WorkerReport};
 pub use request::Request;
+pub use shared::GroupOptions;
 pub use stage::{Hook, RuntimeStage, Stage, StageFn, StageId, StageTable, StateMachine, Step};
 pub use stats::{GroupStats, Histogram, Ledger, StageStats, Stats, WorkerStats};
 pub use wait::WaitStrategy;

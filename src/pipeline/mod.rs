@@ -25,11 +25,10 @@ pub use report::{Report, WorkerReport};
 use crate::error::{CloseTimeout, OpenError};
 use crate::graph::Graph;
 use crate::group::{RequestGroup, group_stats};
-use crate::shared::{Control, Shared};
+use crate::shared::{Control, GroupOptions, Shared};
 use crate::stage::StateMachine;
 use crate::stats::{GroupStats, Ledger, StageStats, Stats, WorkerStats};
 use crate::sync::{Arc, Ordering, thread};
-use crate::window::Order;
 use plan::Plan;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -79,9 +78,10 @@ impl<M: StateMachine> Pipeline<M> {
     ///
     /// `NoneFree` if all groups are open or still have requests in flight from before, `Closed` if the
     /// pipeline is closing.
-    pub fn open(&self, order: Order) -> Result<RequestGroup<M>, OpenError> {
-        let index = self.shared.open(order)?;
-        Ok(RequestGroup::new(&self.shared, index, order))
+    pub fn open(&self, options: impl Into<GroupOptions>) -> Result<RequestGroup<M>, OpenError> {
+        let options = options.into();
+        let index = self.shared.open(&options)?;
+        Ok(RequestGroup::new(&self.shared, index, options.order))
     }
 
     /// What was really set up: placement, memory, wait strategy.

@@ -25,9 +25,11 @@
 //!    the notification, which passes the barrier of `wait`.
 
 mod group;
+mod options;
 mod worker;
 
 pub use group::{Control, Group, GroupHandle, Times};
+pub use options::GroupOptions;
 pub use worker::{Help, Progress, WorkerShared};
 
 use crate::bell::Attention;
@@ -173,7 +175,7 @@ impl<M: StateMachine> Shared<M> {
     // ---- opening and closing groups ----
 
     /// Takes a quiet group and opens it, with both ends.
-    pub fn open(&self, order: Order) -> Result<u32, OpenError> {
+    pub fn open(&self, options: &GroupOptions) -> Result<u32, OpenError> {
         if self.closed.load(Ordering::Acquire) {
             return Err(OpenError::Closed);
         }
@@ -182,7 +184,7 @@ impl<M: StateMachine> Shared<M> {
         let group = self.group(index);
         // One worker finishes requests as they were submitted, and has no use for completion rings.
         let one_worker = self.workers.len() == 1;
-        group.window.reopen(if one_worker { Order::Submission } else { order });
+        group.window.reopen(if one_worker { Order::Submission } else { options.order });
         group.start_counting();
         // A pipeline that closes at this moment has marked the group: the mark stays.
         group.front.control.fetch_and(Control::CLOSED, Ordering::Relaxed);
