@@ -2,10 +2,11 @@
 //! compiled for the models (`src/lib.rs` names it), and no part of the shipped one.
 
 use crate::bell::{Doorbell, GroupSet};
+use crate::common::{Common, Group, Progress, Times, WorkerShared};
 use crate::error::OpenError;
 use crate::group::RequestGroup;
 use crate::request::Context;
-use crate::shared::{Group, Progress, Rules, Shared, Times, WorkerShared};
+use crate::shared::{Rules, Shared};
 use crate::slab::Slab;
 use crate::stage::{StateMachine, Table};
 use crate::stats::AtomicHistogram;
@@ -58,20 +59,22 @@ pub fn shared<M: StateMachine<Data: Default>>(
             sample_mask: u64::MAX,
         },
         factory: Box::new(factory),
-        groups: Slab::try_new(sizes.groups, group).expect("little memory"),
-        workers: Slab::try_new(sizes.workers, |_| worker(sizes)).expect("little memory"),
-        wait: WaitPlan { strategy: WaitStrategy::SpinThenPark, crowded: true },
-        homes: sizes.workers,
-        parked: CachePadded::new(AtomicU32::new(0)),
-        stop: CachePadded::new(AtomicBool::new(false)),
-        closed: AtomicBool::new(false),
-        at_work: CachePadded::new(AtomicU32::new(sizes.workers as u32)),
-        times: Times::default().into(),
+        common: Arc::new(Common {
+            groups: Slab::try_new(sizes.groups, group).expect("little memory"),
+            workers: Slab::try_new(sizes.workers, |_| worker(sizes)).expect("little memory"),
+            wait: WaitPlan { strategy: WaitStrategy::SpinThenPark, crowded: true },
+            homes: sizes.workers,
+            parked: CachePadded::new(AtomicU32::new(0)),
+            stop: CachePadded::new(AtomicBool::new(false)),
+            closed: AtomicBool::new(false),
+            at_work: CachePadded::new(AtomicU32::new(sizes.workers as u32)),
+            times: Times::default().into(),
+            stalls: AtomicU64::new(0),
+            free,
+            retired: ArrayQueue::new(sizes.groups),
+        }),
         stage_times: Slab::try_new(M::STAGES.0.len(), |_| AtomicHistogram::default())
             .expect("little memory"),
-        stalls: AtomicU64::new(0),
-        free,
-        retired: ArrayQueue::new(sizes.groups),
     })
 }
 

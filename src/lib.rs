@@ -37,8 +37,8 @@
 //! # Which module stands on which
 //!
 //! ```text
-//! pipeline ──► worker, group ──► shared ──► window ──► ring ──► slot ──► sync
-//!                                  └──► bell, wait, stats, request ──► stage, cold
+//! pipeline ──► worker, group ──► shared ──► request, stage ──► common ──► window ──► ring ──► slot ──► sync
+//!                                                               └──► bell, wait, stats, cold
 //! ```
 //!
 //! Arrows run one way; `ARCHITECTURE.md` follows a request through them.
@@ -68,7 +68,7 @@ macro_rules! internal {
 #[path = "../loom-tests/engine.rs"]
 pub mod model;
 
-internal!(bell, cold, pace, ring, shared, slab, slot, sync, wait, window);
+internal!(bell, cold, common, pace, ring, shared, slab, slot, sync, wait, window);
 
 mod error;
 mod graph;
@@ -83,6 +83,7 @@ mod stats;
 mod topology;
 mod worker;
 
+pub use common::GroupOptions;
 pub use error::{
     BuildError, CloseTimeout, OpenError, Problem, RecvError, RecvTimeoutError, SubmitError,
     SubmitTimeoutError, TryRecvError, TrySubmitError,
@@ -92,7 +93,6 @@ pub use group::{Output, Receiver, RequestGroup, SharedSubmitter, SubmitEnd, Subm
 pub use outcome::{Cycle, Outcome};
 pub use pipeline::{Builder, Pipeline, Report, WorkerReport};
 pub use request::Request;
-pub use shared::GroupOptions;
 pub use stage::{Hook, RuntimeStage, Stage, StageFn, StageId, StageTable, StateMachine, Step};
 pub use stats::{GroupStats, Histogram, Ledger, StageStats, Stats, WorkerStats};
 pub use wait::WaitStrategy;

@@ -10,7 +10,7 @@
 mod common;
 
 use common::engine::{engine, open, receive, serve, told, wait_to_receive};
-use common::stageline::shared::Control;
+use common::stageline::common::Control;
 use common::stageline::window::Order::{self, Completion, Submission};
 use common::stageline::{TryRecvError, TrySubmitError};
 use common::{ALL, FOUR, THREE, TWO, explore, join, spawn, step};

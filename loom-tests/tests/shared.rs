@@ -1,4 +1,4 @@
-//! `src/shared/`, with the ends of `src/group/`: waiting for an end, closing the ends, retiring and
+//! `src/common/`, with the ends of `src/group/`: waiting for an end, closing the ends, retiring and
 //! reopening a group. (What the close of the pipeline does to it is in `pipeline.rs`.)
 //!
 //! Proven: for one group with a window of one or two, one producer or two, one worker and one

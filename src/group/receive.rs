@@ -3,9 +3,10 @@
 use super::group_stats;
 use super::submit::cancel;
 use crate::cold::Failure;
+use crate::common::Control;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::outcome::Outcome;
-use crate::shared::{Control, GroupHandle};
+use crate::shared::GroupHandle;
 use crate::slot::Phase;
 use crate::stage::StateMachine;
 use crate::stats::GroupStats;

@@ -22,10 +22,11 @@ mod watch;
 pub use builder::Builder;
 pub use report::{Report, WorkerReport};
 
+use crate::common::{Control, GroupOptions};
 use crate::error::{CloseTimeout, OpenError};
 use crate::graph::Graph;
 use crate::group::{RequestGroup, group_stats};
-use crate::shared::{Control, GroupOptions, Shared};
+use crate::shared::Shared;
 use crate::stage::StateMachine;
 use crate::stats::{GroupStats, Ledger, StageStats, Stats, WorkerStats};
 use crate::sync::{Arc, Ordering, thread};

@@ -2,13 +2,14 @@
 
 use super::builder::Builder;
 use crate::bell::{Doorbell, GroupSet};
+use crate::common::{Common, Group, WorkerShared};
 use crate::error::Problem;
 use crate::graph::Graph;
 use crate::limits::{
     BATCH_MAX, CPU_ID_MAX, GROUPS_MAX, HOOKS_MAX, STAGES_MAX, STALL_MS_MAX, STALL_MS_MIN,
     WINDOW_MAX, WINDOW_MIN, WORKERS_MAX,
 };
-use crate::shared::{Group, Shared, WorkerShared};
+use crate::shared::Shared;
 use crate::slab::Slab;
 use crate::stage::{RuntimeStage, StateMachine, Table};
 use crate::stats::{AtomicHistogram, Flow};
@@ -166,6 +167,7 @@ impl Plan {
         // A crossbeam `ArrayQueue` keeps a stamp beside each item.
         let queues = builder.groups.saturating_mul(2 * 2 * size_of::<usize>());
         size_of::<Shared<M>>()
+            .saturating_add(size_of::<Common<M::Data, M::Error>>())
             .saturating_add(builder.workers_or_default().saturating_mul(worker))
             .saturating_add(queues)
     }

@@ -12,10 +12,11 @@ use super::report::{Report, WorkerReport};
 use super::watch::Watch;
 use super::{Pipeline, Plan};
 use crate::bell::{Doorbell, GroupSet};
+use crate::common::{Common, Group, Help, Progress, Times, WorkerShared};
 use crate::error::BuildError;
 use crate::panics;
 use crate::request::Context;
-use crate::shared::{Group, Help, Progress, Rules, Shared, Times, WorkerShared};
+use crate::shared::{Rules, Shared};
 use crate::slab::{OutOfMemory, Slab};
 use crate::stage::{StateMachine, Table};
 use crate::stats::AtomicHistogram;
@@ -156,19 +157,21 @@ impl<M: StateMachine> Parts<M> {
                 sample_mask: builder.sample_every - 1,
             },
             factory: builder.machine,
-            groups: self.groups,
-            workers: self.workers,
-            wait: self.wait,
-            homes: self.homes,
-            at_work: CachePadded::new(AtomicU32::new(workers as u32)),
-            parked: CachePadded::new(AtomicU32::new(0)),
-            stop: CachePadded::new(AtomicBool::new(false)),
-            closed: AtomicBool::new(false),
-            times: CachePadded::new(Times::default()),
+            common: Arc::new(Common {
+                groups: self.groups,
+                workers: self.workers,
+                wait: self.wait,
+                homes: self.homes,
+                at_work: CachePadded::new(AtomicU32::new(workers as u32)),
+                parked: CachePadded::new(AtomicU32::new(0)),
+                stop: CachePadded::new(AtomicBool::new(false)),
+                closed: AtomicBool::new(false),
+                times: CachePadded::new(Times::default()),
+                stalls: AtomicU64::new(0),
+                free,
+                retired: ArrayQueue::new(groups),
+            }),
             stage_times: self.stage_times,
-            stalls: AtomicU64::new(0),
-            free,
-            retired: ArrayQueue::new(groups),
         }
     }
 }

@@ -7,8 +7,9 @@
 //!    batch alone.
 //! 2. **Stalled groups**, if asked for: those whose results nobody receives. Each is reported once.
 
+use crate::common::Help;
 use crate::error::BuildError;
-use crate::shared::{Help, Shared};
+use crate::shared::Shared;
 use crate::stage::StateMachine;
 use crate::sync::{Arc, Condvar, Mutex, Ordering, thread};
 use std::time::{Duration, Instant};

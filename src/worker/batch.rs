@@ -3,8 +3,9 @@
 use super::path::Path;
 use super::plain::Ran;
 use super::runner::Ends;
+use crate::common::{Group, Progress};
 use crate::request::{Request, Scope};
-use crate::shared::{Group, Progress, Shared};
+use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::stage::StateMachine;
 use crate::window::{Claimed, Order};

@@ -3,8 +3,8 @@
 use super::batch::Batch;
 use super::path::Path;
 use crate::cold::{Cold, Failure, NEVER_NS, Trace, VOID_NS};
+use crate::common::Control;
 use crate::request::Request;
-use crate::shared::Control;
 use crate::slot::Phase;
 use crate::stage::{StateMachine, Step, StepKind};
 

@@ -14,8 +14,9 @@ mod path;
 mod plain;
 mod runner;
 
+use crate::common::{Group, Help, WorkerShared};
 use crate::limits::BATCH_MAX;
-use crate::shared::{Group, Help, Shared, WorkerShared};
+use crate::shared::Shared;
 use crate::stage::StateMachine;
 use crate::sync::Ordering;
 use crate::wait::{Pause, Spinner};

@@ -2,8 +2,8 @@
 
 use super::batch::Batch;
 use crate::cold::Failure;
+use crate::common::Control;
 use crate::request::Request;
-use crate::shared::Control;
 use crate::slot::{Phase, Slot};
 use crate::stage::{Runs, StateMachine, Step, StepKind, no_such_stage};
 use crate::sync::{self, AtomicU32, Ordering};

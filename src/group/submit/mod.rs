@@ -3,8 +3,9 @@
 mod fill;
 
 use crate::cold::{NEVER_NS, VOID_NS};
+use crate::common::{Control, Group};
 use crate::error::{SubmitError, SubmitTimeoutError, TrySubmitError};
-use crate::shared::{Control, Group, GroupHandle};
+use crate::shared::GroupHandle;
 use crate::stage::StateMachine;
 use crate::sync;
 use crate::wait::{Pause, ROUNDS_PER_CLOCK, Spinner};

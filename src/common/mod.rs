@@ -1,6 +1,6 @@
-//! What the handles and the threads of one pipeline share: its groups, its workers' shared parts,
-//! and the protocols between them: attention (`bell`), opening and closing a group (here), and the end of
-//! the pipeline (`pipeline`).
+//! What the handles and the threads of one pipeline have in common, whatever its machine: its groups, its workers'
+//! shared parts, and the protocols between them: attention (`bell`), opening and closing a group (here), and the
+//! end of the pipeline (`pipeline`).
 //!
 //! # A group's life
 //!
@@ -28,59 +28,24 @@ mod group;
 mod options;
 mod worker;
 
-pub use group::{Control, Group, GroupHandle, Times};
+pub use group::{Control, Group, Times};
 pub use options::GroupOptions;
 pub use worker::{Help, Progress, WorkerShared};
 
 use crate::bell::Attention;
 use crate::error::OpenError;
-use crate::limits::TRACE_LEN;
 use crate::panics;
-use crate::request::Context;
 use crate::slab::Slab;
-use crate::stage::{Hook, StateMachine};
-use crate::stats::{AtomicHistogram, Ledger};
+use crate::stats::Ledger;
 use crate::sync::{self, ArrayQueue, AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::wait::WaitPlan;
 use crate::window::Order;
 use crossbeam_utils::CachePadded;
 use group::{RECEIVE_CLOSED, SUBMIT_CLOSED};
 
-/// How the workers are to run requests, fixed at build.
-pub struct Rules<M: StateMachine> {
-    /// Run before each stage.
-    pub hooks: Box<[Hook<M>]>,
-    /// No request may come back to a stage.
-    pub dag: bool,
-    /// Stages that one request may run through.
-    pub visits_max: u32,
-    /// For requests that need no more than their stages run one after the other: after how many of
-    /// them the checked loop takes over, which keeps a trace of the last ones. One pass through the
-    /// table may come on top. `None` if every request is to be checked.
-    pub plain_visits: Option<u32>,
-    /// Requests that a worker claims at once, at most.
-    pub batch_max: usize,
-    /// A request's times are taken if its position has none of these bits.
-    pub sample_mask: u64,
-}
-
-impl<M: StateMachine> Rules<M> {
-    /// Of a machine with so many stages, see [`plain_visits`](Self::plain_visits).
-    pub fn plain_visits_of(visits_max: u32, is_checked: bool, stages: usize) -> Option<u32> {
-        let more = u32::try_from(TRACE_LEN + stages).ok()?;
-        if is_checked { None } else { visits_max.checked_sub(more) }
-    }
-}
-
-/// Makes the machine of a worker.
-pub type Factory<M> = dyn Fn() -> M + Send + Sync;
-
-/// All that the handles and threads of one pipeline share.
-pub struct Shared<M: StateMachine> {
-    pub context: Context<M>,
-    pub rules: Rules<M>,
-    pub factory: Box<Factory<M>>,
-    pub groups: Slab<Group<M::Data, M::Error>>,
+/// What the handles and threads of one pipeline have in common, whatever its machine.
+pub struct Common<T, E> {
+    pub groups: Slab<Group<T, E>>,
     pub workers: Slab<CachePadded<WorkerShared>>,
     pub wait: WaitPlan,
     /// Workers that have groups of their own: as many as there are CPUs for them. So many may be awake
@@ -101,7 +66,6 @@ pub struct Shared<M: StateMachine> {
     pub closed: AtomicBool,
     /// Written with each sampled request, so on lines of its own.
     pub times: CachePadded<Times>,
-    pub stage_times: Slab<AtomicHistogram>,
     /// Stalls found in all groups. Written by the stall watch.
     pub stalls: AtomicU64,
     /// Indices of groups that are quiet and can be opened.
@@ -110,9 +74,9 @@ pub struct Shared<M: StateMachine> {
     pub retired: ArrayQueue<u32>,
 }
 
-impl<M: StateMachine> Shared<M> {
+impl<T, E> Common<T, E> {
     #[inline(always)]
-    pub fn group(&self, index: u32) -> &Group<M::Data, M::Error> {
+    pub fn group(&self, index: u32) -> &Group<T, E> {
         &self.groups[index as usize]
     }
 
@@ -124,7 +88,7 @@ impl<M: StateMachine> Shared<M> {
 
     /// Makes sure that some worker sees what the caller has just published in this group.
     #[inline(always)]
-    fn attend(&self, group: &Group<M::Data, M::Error>, index: u32) {
+    pub fn attend(&self, group: &Group<T, E>, index: u32) {
         sync::light_barrier();
         let attention = group.front.service.look();
         if attention != Attention::Polled {

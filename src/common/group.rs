@@ -1,16 +1,12 @@
-//! A group as the pipeline keeps it, and as its ends hold it.
+//! A group as the pipeline keeps it.
 
-use super::Shared;
 use crate::bell::Service;
 use crate::slot::Phase;
-use crate::stage::StateMachine;
 use crate::stats::{AtomicHistogram, Ledger};
-use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::wait::Event;
 use crate::window::Window;
 use crossbeam_utils::CachePadded;
-use std::ops::Deref;
-use std::ptr::NonNull;
 
 /// The conditions of a group that stop or slow its requests: a set of bits in one word.
 pub struct Control;
@@ -177,55 +173,5 @@ impl<T, E> Group<T, E> {
         self.times.run.clear();
         self.stalls.store(0, Ordering::Relaxed);
         self.stalled.store(false, Ordering::Relaxed);
-    }
-}
-
-/// A group as its ends hold it: found once, and kept alive.
-pub struct GroupHandle<M: StateMachine> {
-    shared: Arc<Shared<M>>,
-    group: NonNull<Group<M::Data, M::Error>>,
-    index: u32,
-}
-
-// SAFETY: the handle is an `Arc<Shared<M>>` and a shared reference into it; `Shared` is Sync, since
-// its groups are for payloads and errors that are Send.
-unsafe impl<M: StateMachine> Send for GroupHandle<M> {}
-
-impl<M: StateMachine> GroupHandle<M> {
-    pub fn new(shared: Arc<Shared<M>>, index: u32) -> Self {
-        let group = NonNull::from(shared.group(index));
-        Self { shared, group, index }
-    }
-
-    pub fn shared(&self) -> &Shared<M> {
-        &self.shared
-    }
-
-    #[inline(always)]
-    pub fn index(&self) -> u32 {
-        self.index
-    }
-
-    /// Makes sure that some worker sees what the caller has just published.
-    #[inline(always)]
-    pub fn attend(&self) {
-        self.shared.attend(self, self.index);
-    }
-}
-
-impl<M: StateMachine> Deref for GroupHandle<M> {
-    type Target = Group<M::Data, M::Error>;
-
-    #[inline(always)]
-    fn deref(&self) -> &Self::Target {
-        // SAFETY: the group stands in a slab that `shared` owns and never changes, and which this
-        // handle keeps alive.
-        unsafe { self.group.as_ref() }
-    }
-}
-
-impl<M: StateMachine> Clone for GroupHandle<M> {
-    fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), group: self.group, index: self.index }
     }
 }
