@@ -36,6 +36,7 @@ fn walk(criterion: &mut Criterion) {
             name: format!("stage {at}"),
             run: if at == stages { Count::end } else { Count::next },
             next: None,
+            pool: None,
         });
         let builder = Pipeline::builder(|| Count).workers(1).groups(1).window(WINDOW).stages(table);
         let pipeline = builder.build().expect("a table of some stages");

@@ -2,10 +2,11 @@
 //! compiled for the models (`src/lib.rs` names it), and no part of the shipped one.
 
 use crate::bell::{Doorbell, GroupSet};
-use crate::common::{Common, Group, Progress, Times, WorkerShared};
+use crate::common::{Common, Group, Hop, Keeper, Progress, Times, WorkerShared};
 use crate::error::OpenError;
 use crate::group::RequestGroup;
 use crate::request::Context;
+use crate::retry::Retry;
 use crate::shared::{Rules, Shared};
 use crate::slab::Slab;
 use crate::stage::{StateMachine, Table};
@@ -40,20 +41,31 @@ pub fn shared<M: StateMachine<Data: Default>>(
 ) -> Arc<Shared<M>> {
     let group = |_| {
         let mut payload = M::Data::default;
-        let window =
-            Window::try_new(sizes.window, sizes.workers, sizes.first_position, &mut payload);
+        let window = Window::try_new(
+            sizes.window,
+            sizes.workers,
+            sizes.first_position,
+            M::KEEPS,
+            &mut payload,
+        );
         Group::new(window.expect("little memory"))
     };
+    // Of a machine that keeps none, none.
+    let stages = if M::KEEPS { M::STAGES.0.len() } else { 0 };
     let free = ArrayQueue::new(sizes.groups);
     (0..sizes.groups as u32).for_each(|index| free.push(index).expect("one place for each"));
     Arc::new(Shared {
         // The clock stands at zero: what it says must be the same in each run of a model.
-        context: Context { table: Table::from_const(), epoch: Instant::now() + DAY },
+        context: Context {
+            table: Table::from_const(std::iter::empty()),
+            epoch: Instant::now() + DAY,
+        },
         rules: Rules {
             hooks: Box::new([]),
             dag: false,
             visits_max: 64,
             plain_visits: Rules::<M>::plain_visits_of(64, false, M::STAGES.0.len()),
+            retries: vec![Retry::attempts(2).first(Duration::ZERO); stages].into(),
             batch_max: 1,
             // Only position 0 is sampled: what the clock says would not be the same each time.
             sample_mask: u64::MAX,
@@ -62,6 +74,17 @@ pub fn shared<M: StateMachine<Data: Default>>(
         common: Arc::new(Common {
             groups: Slab::try_new(sizes.groups, group).expect("little memory"),
             workers: Slab::try_new(sizes.workers, |_| worker(sizes)).expect("little memory"),
+            pollers: sizes.workers,
+            hops: (0..usize::from(M::KEEPS))
+                .map(|_| Hop::new(sizes.groups * sizes.window))
+                .collect(),
+            stage_hops: vec![0; stages].into(),
+            keepers: Slab::try_new(if M::KEEPS { sizes.workers } else { 0 }, |_| {
+                Keeper::try_new(stages, 0).expect("little memory")
+            })
+            .expect("little memory"),
+            suspended: CachePadded::new(AtomicU64::new(0)),
+            cancels: CachePadded::new(AtomicU64::new(0)),
             wait: WaitPlan { strategy: WaitStrategy::SpinThenPark, crowded: true },
             homes: sizes.workers,
             parked: CachePadded::new(AtomicU32::new(0)),

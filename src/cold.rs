@@ -12,6 +12,10 @@ pub enum Failure<E> {
     None,
     /// A stage's own error.
     Error(E),
+    /// None but the status: a stage answered by a number.
+    Status,
+    /// Its ticket was dropped while it was suspended.
+    Abandoned,
     /// The message of a stage's panic.
     Panic(Box<str>),
     /// The way that led back to a stage, to one that was not declared, or through too many.
@@ -65,6 +69,9 @@ pub struct Cold<E> {
     pub failure: Failure<E>,
     /// The position of the last request for which a stage made the answer that it has failed.
     pub failed_at: u64,
+    /// A status other than the usual one of how a request ended, and the position of that request.
+    pub status: u32,
+    pub status_at: u64,
     /// When it expires, in nanoseconds since the pipeline's start; [`NEVER_NS`] or [`VOID_NS`]. A
     /// free slot has [`NEVER_NS`], as long as there are workers.
     pub deadline_ns: u64,
@@ -72,9 +79,23 @@ pub struct Cold<E> {
     pub submitted_ns: u64,
 }
 
+impl<E> Cold<E> {
+    /// The status that was noted for this position.
+    pub fn status_of(&self, position: u64) -> Option<u32> {
+        (self.status != 0 && self.status_at == position).then_some(self.status)
+    }
+}
+
 impl<E> Default for Cold<E> {
     fn default() -> Self {
-        Self { failure: Failure::None, failed_at: 0, deadline_ns: NEVER_NS, submitted_ns: 0 }
+        Self {
+            failure: Failure::None,
+            failed_at: 0,
+            status: 0,
+            status_at: 0,
+            deadline_ns: NEVER_NS,
+            submitted_ns: 0,
+        }
     }
 }
 

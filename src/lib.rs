@@ -68,7 +68,7 @@ macro_rules! internal {
 #[path = "../loom-tests/engine.rs"]
 pub mod model;
 
-internal!(bell, cold, common, pace, ring, shared, slab, slot, sync, wait, window);
+internal!(bell, cold, common, kept, pace, ring, shared, slab, slot, sync, wait, window);
 
 mod error;
 mod graph;
@@ -78,12 +78,15 @@ mod outcome;
 mod panics;
 mod pipeline;
 mod request;
+mod retry;
 mod stage;
 mod stats;
+mod status;
+mod ticket;
 mod topology;
 mod worker;
 
-pub use common::GroupOptions;
+pub use common::{Flush, GroupOptions};
 pub use error::{
     BuildError, CloseTimeout, OpenError, Problem, RecvError, RecvTimeoutError, SubmitError,
     SubmitTimeoutError, TryRecvError, TrySubmitError,
@@ -91,10 +94,13 @@ pub use error::{
 pub use graph::Graph;
 pub use group::{Output, Receiver, RequestGroup, SharedSubmitter, SubmitEnd, Submitter};
 pub use outcome::{Cycle, Outcome};
-pub use pipeline::{Builder, Pipeline, Report, WorkerReport};
+pub use pipeline::{Builder, Pipeline, Pool, Report, WorkerReport};
 pub use request::Request;
+pub use retry::Retry;
 pub use stage::{Hook, RuntimeStage, Stage, StageFn, StageId, StageTable, StateMachine, Step};
 pub use stats::{GroupStats, Histogram, Ledger, StageStats, Stats, WorkerStats};
+pub use status::ReservedStatus;
+pub use ticket::Ticket;
 pub use wait::WaitStrategy;
 pub use window::Order;
 

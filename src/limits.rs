@@ -3,6 +3,8 @@
 //! [`Builder::build`](crate::Builder::build) checks each value against them and reports every
 //! violation at once.
 
+use std::time::Duration;
+
 /// Workers of one pipeline, at most.
 pub const WORKERS_MAX: usize = 256;
 /// The largest id of a CPU that a worker can be pinned to: the system's CPU sets have 1024 bits.
@@ -35,6 +37,33 @@ pub const SAMPLE_DEFAULT: u64 = 1024;
 pub const STALL_MS_MIN: u64 = 1;
 /// Longest time after which a group can be said to be stalled, in milliseconds (one day).
 pub const STALL_MS_MAX: u64 = 86_400_000;
+
+/// Bytes of what a stage says of a request ([`Request::describe`](crate::Request::describe)), at most.
+pub const DESCRIPTION_MAX: usize = 120;
+/// Attempts that a request has at a stage that asks for retries, by default.
+pub const RETRY_ATTEMPTS_DEFAULT: u32 = 3;
+/// Attempts that a request can have at a stage, at most.
+pub const RETRY_ATTEMPTS_MAX: u32 = 1_000_000;
+/// The time before the first retry, by default.
+pub const RETRY_FIRST_DEFAULT: Duration = Duration::from_millis(1);
+/// By how much it grows from one retry to the next, by default.
+pub const RETRY_FACTOR_DEFAULT: f64 = 2.0;
+/// By how much it can grow from one retry to the next, at most.
+pub const RETRY_FACTOR_MAX: f64 = 1000.0;
+/// The longest time before a retry, by default.
+pub const RETRY_CAP_DEFAULT: Duration = Duration::from_secs(1);
+/// The longest time before a retry that can be asked for (one day).
+pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(86_400);
+/// The part of it that may be taken off at random, by default.
+pub const RETRY_JITTER_DEFAULT: f64 = 0.5;
+/// Pools of one pipeline, at most.
+pub const POOLS_MAX: usize = 64;
+/// Threads of all pools of one pipeline, at most.
+pub const POOL_THREADS_MAX: usize = 1024;
+/// How long a request is held at most whose stage answers by the status 1 without saying how long.
+pub const HOLD_DEFAULT: Duration = Duration::from_millis(100);
+/// The largest status that a stage can answer with.
+pub const STATUS_MAX: u32 = i32::MAX as u32;
 
 const _: () = assert!(WINDOW_MAX <= 1 << 31, "a slot index and its lap bit share 32 bits");
 const _: () = assert!(STAGES_MAX <= 1 << 16, "a stage id has 16 bits");

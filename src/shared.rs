@@ -4,6 +4,7 @@
 use crate::common::{Common, Group};
 use crate::limits::TRACE_LEN;
 use crate::request::Context;
+use crate::retry::Retry;
 use crate::slab::Slab;
 use crate::stage::{Hook, StateMachine};
 use crate::stats::AtomicHistogram;
@@ -23,6 +24,8 @@ pub struct Rules<M: StateMachine> {
     /// them the checked loop takes over, which keeps a trace of the last ones. One pass through the
     /// table may come on top. `None` if every request is to be checked.
     pub plain_visits: Option<u32>,
+    /// For each stage, how the requests are retried of which it asks that; none for machines that keep none.
+    pub retries: Box<[Retry<M>]>,
     /// Requests that a worker claims at once, at most.
     pub batch_max: usize,
     /// A request's times are taken if its position has none of these bits.

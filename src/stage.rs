@@ -1,6 +1,8 @@
 //! Stages: the state machine, its table of plain function pointers, and what a stage answers.
 
+use crate::limits::STATUS_MAX;
 use crate::request::Request;
+use crate::status::{self, ReservedStatus};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -25,7 +27,7 @@ use std::marker::PhantomData;
 ///     type Data = u64;
 ///     type Error = std::convert::Infallible;
 ///     const STAGES: StageTable<Self> =
-///         StageTable::new(&[Stage { name: "double", run: Self::double, next: Some(&[]) }]);
+///         StageTable::new(&[Stage { name: "double", run: Self::double, next: Some(&[]), pool: None }]);
 /// }
 /// ```
 pub trait StateMachine: Sized + 'static {
@@ -39,6 +41,13 @@ pub trait StateMachine: Sized + 'static {
     /// The stages. A request starts at the first one. Empty for a machine whose table is put together
     /// at run time ([`Builder::stages`](crate::Builder::stages)).
     const STAGES: StageTable<Self>;
+
+    /// Whether its stages may keep a request beyond their call: hold it, have it retried, suspend it, or say
+    /// something of it ([`Request::describe`]); and whether some of them are run by pools.
+    ///
+    /// Such a pipeline has some 200 bytes more for each slot, a completion ring even for one worker, and its
+    /// workers look after what they keep.
+    const KEEPS: bool = false;
 
     /// Called once for each instance when its worker ends, after its last request.
     fn close(&mut self) {}
@@ -97,6 +106,8 @@ pub struct Stage<M: StateMachine> {
     pub run: StageFn<M>,
     /// The stages that it may go to; `None` if it does not say, `Some(&[])` if it is a last stage.
     pub next: Option<&'static [StageId<M>]>,
+    /// The pool whose threads run it ([`Builder::pool`](crate::Builder::pool)); `None` if the workers do.
+    pub pool: Option<&'static str>,
 }
 
 /// An entry of a table that is put together at run time.
@@ -108,6 +119,8 @@ pub struct RuntimeStage<M: StateMachine> {
     pub run: StageFn<M>,
     /// The stages that it may go to, as for [`Stage::next`].
     pub next: Option<Vec<StageId<M>>>,
+    /// The pool whose threads run it, as for [`Stage::pool`].
+    pub pool: Option<String>,
 }
 
 /// The stages of a machine, the first being the one that requests start at.
@@ -125,6 +138,8 @@ impl<M: StateMachine> StageTable<M> {
 }
 
 /// What a stage answers. One register: a failed request's error goes to the slot's cold entry.
+///
+/// It is made by the methods of [`Request`], or of a numeric status by [`from_status`](Self::from_status).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a stage returns the step; building one does nothing by itself"]
 pub struct Step(u32);
@@ -136,23 +151,62 @@ pub(crate) enum StepKind {
     Next(u16),
     /// Ended, done.
     Done,
-    /// Ended, with the error in the cold entry.
-    Fail,
-    /// Ended, dropped.
-    Drop,
+    /// Kept until the stage lets a batch go on.
+    Hold,
+    /// Kept until its ticket is used.
+    Suspend,
+    /// Not run here: the stage is another pool's.
+    Hop,
+    /// To be run again, with this status.
+    Retry(u32),
+    /// Ended, failed with this status, with the error in the cold entry.
+    Fail(u32),
+    /// Ended, dropped with this status.
+    Drop(u32),
 }
 
-/// Steps below this are stage indices, so that the hot loop tells them with one comparison.
+/// Steps below this are stage indices, so that the hot loop tells them with one comparison; the others are
+/// this and a status, of which some reserved ones have a meaning of their own here.
 const ENDS: u32 = 1 << 16;
+const SUSPEND: u32 = 2;
+const HOP: u32 = 3;
+
+const _: () = assert!(!status::is_known(SUSPEND) && !status::is_known(HOP));
+const _: () = assert!(STATUS_MAX <= u32::MAX - ENDS);
 
 impl Step {
-    pub(crate) const DONE: Self = Self(ENDS);
-    pub(crate) const FAIL: Self = Self(ENDS + 1);
-    pub(crate) const DROP: Self = Self(ENDS + 2);
+    pub(crate) const DONE: Self = Self(ENDS + status::DONE);
+    pub(crate) const HOLD: Self = Self(ENDS + status::CONTINUE);
+    pub(crate) const SUSPEND: Self = Self(ENDS + SUSPEND);
+    pub(crate) const HOP: Self = Self(ENDS + HOP);
+    pub(crate) const RETRY: Self = Self(ENDS + status::RETRY);
+    pub(crate) const FAIL: Self = Self(ENDS + status::FAIL);
+    pub(crate) const DROP: Self = Self(ENDS + status::DROP);
 
     #[inline(always)]
     pub(crate) const fn next<M>(stage: StageId<M>) -> Self {
         Self(stage.0 as u32)
+    }
+
+    /// The step of a numeric status: 0 done, 1 hold, 100 to 199 retry, 200 to 299 fail, 300 to
+    /// [`STATUS_MAX`] drop. The request's outcome has the same [status](crate::Outcome::status).
+    ///
+    /// Hold and retry are for machines that say so ([`StateMachine::KEEPS`]); elsewhere such an answer ends
+    /// the request as panicked.
+    ///
+    /// # Errors
+    ///
+    /// Any other status is reserved.
+    pub const fn from_status(status: u32) -> Result<Self, ReservedStatus> {
+        if status::is_known(status) { Ok(Self(ENDS + status)) } else { Err(ReservedStatus(status)) }
+    }
+
+    /// The status that this step stands for: `None` if it goes on to a stage, or suspends the request.
+    pub const fn status(self) -> Option<u32> {
+        match self.0.checked_sub(ENDS) {
+            Some(status) if status::is_known(status) => Some(status),
+            _ => None,
+        }
     }
 
     /// Whether the next stage is this one, of a table with at most [`ENDS`] stages.
@@ -163,11 +217,17 @@ impl Step {
 
     #[inline(always)]
     pub(crate) const fn kind(self) -> StepKind {
-        match self {
-            Self(index) if index < ENDS => StepKind::Next(index as u16),
-            Self::DONE => StepKind::Done,
-            Self::FAIL => StepKind::Fail,
-            _ => StepKind::Drop,
+        if self.0 < ENDS {
+            return StepKind::Next(self.0 as u16);
+        }
+        match self.0 - ENDS {
+            status::DONE => StepKind::Done,
+            status::CONTINUE => StepKind::Hold,
+            SUSPEND => StepKind::Suspend,
+            HOP => StepKind::Hop,
+            status if status < status::FAIL => StepKind::Retry(status),
+            status if status < status::DROP => StepKind::Fail(status),
+            status => StepKind::Drop(status),
         }
     }
 }
@@ -175,28 +235,52 @@ impl Step {
 /// The table as the workers use it: frozen, with the function pointers in one array.
 pub(crate) struct Table<M: StateMachine> {
     /// One entry more than there are stages: [`beyond_the_table`], so that the stage behind the last
-    /// one can be called without a look at how many there are.
+    /// one can be called without a look at how many there are. In place of a pool's stage stands [`elsewhere`].
     runs: Box<[StageFn<M>]>,
+    /// The same for each pool, whose own stages it has.
+    pool_runs: Box<[Box<[StageFn<M>]>]>,
     pub(crate) names: Box<[Box<str>]>,
     pub(crate) next: Box<[Option<Box<[u16]>>]>,
+    /// For each stage, the queue of the threads that run it: 0 is that of the workers.
+    pub(crate) hops: Box<[u16]>,
 }
 
 impl<M: StateMachine> Table<M> {
-    pub(crate) fn from_const() -> Self {
+    /// The machine's own table, in a pipeline with these pools.
+    pub(crate) fn from_const<'p>(pools: impl Iterator<Item = &'p str> + Clone) -> Self {
         let stages = M::STAGES.0;
+        let hops = stages.iter().map(|stage| hop_of(stage.pool, pools.clone())).collect();
         Self {
-            runs: with_sentinel(stages.iter().map(|stage| stage.run)),
             names: stages.iter().map(|stage| stage.name.into()).collect(),
             next: stages.iter().map(|stage| stage.next.map(indices)).collect(),
+            ..Self::with_runs(stages.iter().map(|stage| stage.run).collect(), hops, pools.count())
         }
     }
 
-    pub(crate) fn from_runtime(stages: Vec<RuntimeStage<M>>) -> Self {
+    pub(crate) fn from_runtime<'p>(
+        stages: Vec<RuntimeStage<M>>,
+        pools: impl Iterator<Item = &'p str> + Clone,
+    ) -> Self {
+        let hops =
+            stages.iter().map(|stage| hop_of(stage.pool.as_deref(), pools.clone())).collect();
+        let runs = stages.iter().map(|stage| stage.run).collect();
         Self {
-            runs: with_sentinel(stages.iter().map(|stage| stage.run)),
             next: stages.iter().map(|stage| stage.next.as_deref().map(indices)).collect(),
             names: stages.into_iter().map(|stage| stage.name.into_boxed_str()).collect(),
+            ..Self::with_runs(runs, hops, pools.count())
         }
+    }
+
+    fn with_runs(runs: Vec<StageFn<M>>, hops: Box<[u16]>, pools: usize) -> Self {
+        let runs_of = |hop: usize| {
+            let own = runs.iter().zip(&hops).map(|(run, at)| match usize::from(*at) == hop {
+                true => *run,
+                false => elsewhere as StageFn<M>,
+            });
+            own.chain([beyond_the_table as StageFn<M>]).collect()
+        };
+        let (own, pool_runs) = (runs_of(0), (1..=pools).map(runs_of).collect());
+        Self { runs: own, pool_runs, names: Box::default(), next: Box::default(), hops }
     }
 
     /// The number of stages.
@@ -205,15 +289,29 @@ impl<M: StateMachine> Table<M> {
         self.names.len()
     }
 
-    /// The methods.
+    /// The methods, as the workers run them.
     #[inline(always)]
     pub(crate) fn runs(&self) -> Runs<'_, M> {
         Runs(&self.runs)
     }
 
+    /// The methods, as the threads of a queue run them.
+    pub(crate) fn runs_of(&self, hop: usize) -> Runs<'_, M> {
+        match hop.checked_sub(1) {
+            None => self.runs(),
+            Some(pool) => Runs(&self.pool_runs[pool]),
+        }
+    }
+
     pub(crate) fn name(&self, stage: usize) -> &str {
         self.names.get(stage).map_or("?", |name| name)
     }
+}
+
+/// The queue of the pool with this name; that of the workers for none.
+fn hop_of<'p>(name: Option<&str>, mut pools: impl Iterator<Item = &'p str>) -> u16 {
+    let pool = name.and_then(|name| pools.position(|pool| pool == name));
+    pool.map_or(0, |pool| pool as u16 + 1)
 }
 
 /// The methods of a table's stages.
@@ -241,8 +339,9 @@ impl<M: StateMachine> Runs<'_, M> {
     }
 }
 
-fn with_sentinel<M: StateMachine>(runs: impl Iterator<Item = StageFn<M>>) -> Box<[StageFn<M>]> {
-    runs.chain([beyond_the_table as StageFn<M>]).collect()
+/// In place of a stage that other threads run.
+fn elsewhere<M: StateMachine>(_: &mut M, _: &mut Request<'_, M>) -> Step {
+    Step::HOP
 }
 
 /// In place of a stage: the one before it has answered with the index behind the last.
@@ -271,7 +370,30 @@ mod tests {
             assert_eq!(Step::next(StageId::<()>::new(index)).kind(), StepKind::Next(index));
         }
         assert_eq!(Step::DONE.kind(), StepKind::Done);
-        assert_eq!(Step::FAIL.kind(), StepKind::Fail);
-        assert_eq!(Step::DROP.kind(), StepKind::Drop);
+        assert_eq!(Step::SUSPEND.kind(), StepKind::Suspend);
+        assert_eq!(Step::HOP.kind(), StepKind::Hop);
+    }
+
+    #[test]
+    fn a_status_goes_there_and_back() {
+        let kinds = [
+            (0, StepKind::Done),
+            (1, StepKind::Hold),
+            (100, StepKind::Retry(100)),
+            (199, StepKind::Retry(199)),
+            (200, StepKind::Fail(200)),
+            (299, StepKind::Fail(299)),
+            (300, StepKind::Drop(300)),
+            (STATUS_MAX, StepKind::Drop(STATUS_MAX)),
+        ];
+        for (status, kind) in kinds {
+            let step = Step::from_status(status).expect("a status that means something");
+            assert_eq!((step.kind(), step.status()), (kind, Some(status)));
+        }
+        for status in (2..100).chain([STATUS_MAX + 1, u32::MAX]) {
+            assert_eq!(Step::from_status(status), Err(ReservedStatus(status)));
+        }
+        let silent = [Step::next(StageId::<()>::new(0)), Step::SUSPEND, Step::HOP];
+        assert!(silent.iter().all(|step| step.status().is_none()));
     }
 }

@@ -132,6 +132,15 @@ impl Event {
         }
     }
 
+    /// As [`notify_after_barrier`](Self::notify_after_barrier), for waiters of which any one can do what has come
+    /// to be done, and does not sleep again before it has looked.
+    pub fn notify_one_after_barrier(&self) {
+        if self.is_awaited() {
+            drop(self.locked());
+            self.condvar.notify_one();
+        }
+    }
+
     /// Whether some thread sleeps here, or is about to. A hint unless a barrier went before.
     #[inline(always)]
     pub fn is_awaited(&self) -> bool {

@@ -130,7 +130,7 @@ fn run(_: &mut Lab, job: &mut Request<'_, Lab>) -> Step {
 
 fn stage(name: &str, next: Option<&[u16]>) -> RuntimeStage<Lab> {
     let next = next.map(|next| next.iter().copied().map(StageId::new).collect());
-    RuntimeStage { name: name.to_owned(), run: run as StageFn<Lab>, next }
+    RuntimeStage { name: name.to_owned(), run: run as StageFn<Lab>, next, pool: None }
 }
 
 #[test]

@@ -257,7 +257,7 @@ fn an_error_whose_drop_panics_gives_its_slot_back() {
         for position in 0..6 {
             assert_eq!(group.submit(mine(true)), Ok(position));
             let output = group.recv().unwrap();
-            assert!(matches!(output.outcome(), Outcome::Failed(error) if error.armed));
+            assert!(matches!(output.outcome(), Outcome::Failed { error, .. } if error.armed));
             let result = catch_unwind(AssertUnwindSafe(|| drop(output)));
             assert!(result.is_err());
             assert_eq!(group.in_flight(), 0);

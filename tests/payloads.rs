@@ -204,6 +204,7 @@ impl StateMachine for Census {
             request.fail(error)
         },
         next: None,
+        pool: None,
     }]);
 }
 

@@ -150,7 +150,7 @@ fn an_output_says_how_its_request_ended() {
             assert_eq!(output.is_done(), position == 0);
             assert_eq!(output.outcome().is_done(), position == 0);
             assert_eq!(output.act, acts[position], "the payload is there however it ended");
-            if let Outcome::Failed(error) = output.outcome() {
+            if let Outcome::Failed { error, .. } = output.outcome() {
                 assert_eq!(error, "failed at 11");
             }
             let shown = format!("{output:?}");

@@ -40,7 +40,8 @@ static NAMES: [[u8; 3]; STAGES] = {
 struct Large;
 
 impl Large {
-    const STAGE: Stage<Self> = Stage { name: "", run: |_, request| request.done(), next: None };
+    const STAGE: Stage<Self> =
+        Stage { name: "", run: |_, request| request.done(), next: None, pool: None };
     const TABLE: [Stage<Self>; STAGES] = {
         let mut table = [Self::STAGE; STAGES];
         let mut index = 0;
@@ -68,7 +69,8 @@ fn hook(_: &mut Plain, _: &mut Request<'_, Plain>) -> Result<(), String> {
 }
 
 fn builder(stages: usize) -> Builder<Plain> {
-    let stage = |index| RuntimeStage { name: format!("stage-{index}"), run: end, next: None };
+    let stage =
+        |index| RuntimeStage { name: format!("stage-{index}"), run: end, next: None, pool: None };
     Pipeline::builder(|| Plain).stages((0..stages).map(stage)).name("refused").reserve(0)
 }
 

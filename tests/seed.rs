@@ -69,7 +69,7 @@ fn a_thousand_requests_with_an_error_in_the_middle() {
                     assert_eq!(output.value, position + 1);
                     done.push(position);
                 }
-                Outcome::Failed(error) => {
+                Outcome::Failed { error, .. } => {
                     assert_eq!((position, error.as_str()), (500, "failed at 501"));
                     failed.push(position);
                 }

@@ -33,7 +33,7 @@ fn walk(_: &mut Walker, request: &mut Request<'_, Walker>) -> Step {
 
 fn stage(name: &str, next: Option<&[u16]>) -> RuntimeStage<Walker> {
     let next = next.map(|next| next.iter().copied().map(StageId::new).collect());
-    RuntimeStage { name: name.to_owned(), run: walk, next }
+    RuntimeStage { name: name.to_owned(), run: walk, next, pool: None }
 }
 
 fn walker(stages: Vec<RuntimeStage<Walker>>) -> Builder<Walker> {
@@ -80,7 +80,7 @@ fn a_run_time_table_takes_the_place_of_the_machines_own() {
         job.value = 1234;
         job.done()
     }
-    let only = RuntimeStage { name: "only".into(), run: only, next: Some(vec![]) };
+    let only = RuntimeStage { name: "only".into(), run: only, next: Some(vec![]), pool: None };
     let pipeline = lab().stages([only]).build().unwrap();
     let mut group = pipeline.open(Order::Submission).unwrap();
     group.submit(pass(1)).unwrap();
@@ -180,8 +180,13 @@ struct Hooked {
 
 impl Hooked {
     const TABLE: &[Stage<Self>] = &[
-        Stage { name: "one", run: Self::one as StageFn<Self>, next: Some(&[StageId::new(1)]) },
-        Stage { name: "two", run: Self::two as StageFn<Self>, next: Some(&[]) },
+        Stage {
+            name: "one",
+            run: Self::one as StageFn<Self>,
+            next: Some(&[StageId::new(1)]),
+            pool: None,
+        },
+        Stage { name: "two", run: Self::two as StageFn<Self>, next: Some(&[]), pool: None },
     ];
 
     fn one(&mut self, request: &mut Request<'_, Self>) -> Step {
@@ -252,7 +257,8 @@ fn a_stage_sees_its_requests_circumstances() {
         let seen = (request.group(), request.position(), request.deadline());
         request.fail(format!("{} {} {}", seen.0, seen.1, seen.2.is_some()))
     }
-    let stage = RuntimeStage { name: "look".to_owned(), run: look as StageFn<_>, next: None };
+    let stage =
+        RuntimeStage { name: "look".to_owned(), run: look as StageFn<_>, next: None, pool: None };
     let pipeline = walker(vec![stage]).groups(2).build().unwrap();
     for order in ORDERS {
         let _other = pipeline.open(order).unwrap();
@@ -288,7 +294,7 @@ impl StateMachine for Closing {
     type Data = u8;
     type Error = String;
     const STAGES: StageTable<Self> =
-        StageTable::new(&[Stage { name: "only", run: Self::only, next: None }]);
+        StageTable::new(&[Stage { name: "only", run: Self::only, next: None, pool: None }]);
 
     fn close(&mut self) {
         self.0.0.fetch_add(1, SeqCst);

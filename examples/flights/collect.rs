@@ -58,7 +58,7 @@ impl Collector<'_> {
                 store.insert_flight(self.input, row, self.lookup)?;
                 tally.count_flight(row);
             }
-            Outcome::Failed(reject) => {
+            Outcome::Failed { error: reject, .. } => {
                 store.insert_reject(self.input, row.line(), reject)?;
                 tally.count_reject(self.path, reject);
             }

@@ -104,7 +104,12 @@ struct Stage {
 impl Stage {
     fn entry(&self) -> RuntimeStage<Walker> {
         let ids = |next: &Vec<u16>| next.iter().copied().map(StageId::new).collect();
-        RuntimeStage { name: self.name.clone(), run: walk, next: self.next.as_ref().map(ids) }
+        RuntimeStage {
+            name: self.name.clone(),
+            run: walk,
+            next: self.next.as_ref().map(ids),
+            pool: None,
+        }
     }
 }
 

@@ -62,8 +62,8 @@ pub fn check(output: &Output<'_, Mill>, tag: u64) -> Result<(), String> {
     }
     let fits = match (output.outcome(), output.act) {
         (Outcome::Done, Act::Pass | Act::Wait) => output.is_whole(),
-        (Outcome::Failed(error), Act::Fail) => *error == output.number,
-        (Outcome::Dropped, Act::Drop) | (Outcome::Cyclic(_), Act::Loop) => true,
+        (Outcome::Failed { error, .. }, Act::Fail) => *error == output.number,
+        (Outcome::Dropped { .. }, Act::Drop) | (Outcome::Cyclic(_), Act::Loop) => true,
         (Outcome::Panicked(message), Act::Panic) => message.starts_with(INJECTED),
         (Outcome::Cancelled | Outcome::Expired, _) => true,
         _ => false,

@@ -25,10 +25,14 @@
 //!    the notification, which passes the barrier of `wait`.
 
 mod group;
+mod hop;
+mod keeper;
 mod options;
 mod worker;
 
 pub use group::{Control, Group, Times};
+pub use hop::Hop;
+pub use keeper::{Flush, Keeper, KeeperCell, Owned};
 pub use options::GroupOptions;
 pub use worker::{Help, Progress, WorkerShared};
 
@@ -46,7 +50,10 @@ use group::{RECEIVE_CLOSED, SUBMIT_CLOSED};
 /// What the handles and threads of one pipeline have in common, whatever its machine.
 pub struct Common<T, E> {
     pub groups: Slab<Group<T, E>>,
+    /// All threads that run stages: those that poll groups, then those of each pool.
     pub workers: Slab<CachePadded<WorkerShared>>,
+    /// How many of them poll groups.
+    pub pollers: usize,
     pub wait: WaitPlan,
     /// Workers that have groups of their own: as many as there are CPUs for them. So many may be awake
     /// at once, but for those inside long requests.
@@ -68,6 +75,17 @@ pub struct Common<T, E> {
     pub times: CachePadded<Times>,
     /// Stalls found in all groups. Written by the stall watch.
     pub stalls: AtomicU64,
+    /// The queue of the workers, and behind it that of each pool; none for machines that keep no requests.
+    pub hops: Box<[Hop]>,
+    /// For each stage, the queue of the threads that run it.
+    pub stage_hops: Box<[u16]>,
+    /// What each thread that runs stages keeps; none for machines that keep no requests.
+    pub keepers: Slab<KeeperCell<E>>,
+    /// Requests that are suspended. Written by workers before they park one and by who takes it on; read by
+    /// workers that are to leave. Relaxed: [`Parking`](crate::kept::Parking) settles who goes on with one.
+    pub suspended: CachePadded<AtomicU64>,
+    /// Groups cancelled so far. Written by who cancels one (Release), read by workers that keep requests (Acquire).
+    pub cancels: CachePadded<AtomicU64>,
     /// Indices of groups that are quiet and can be opened.
     pub free: ArrayQueue<u32>,
     /// Indices of groups that were closed with requests in flight.
@@ -93,7 +111,7 @@ impl<T, E> Common<T, E> {
         let attention = group.front.service.look();
         if attention != Attention::Polled {
             self.call_attention(index, attention);
-        } else if self.workers.len() > 1 {
+        } else if self.pollers > 1 {
             self.wake_helper(self.home(index).wants_help.load(Ordering::Relaxed));
         }
     }
@@ -124,11 +142,11 @@ impl<T, E> Common<T, E> {
     #[cold]
     fn wake_one(&self, wanted: u32) {
         let parked = self.parked.load(Ordering::Relaxed) as usize;
-        let awake = self.workers.len().saturating_sub(parked);
+        let awake = self.pollers.saturating_sub(parked);
         if parked == 0 || (wanted == Help::BACKLOG && awake >= self.homes) {
             return;
         }
-        let asleep = self.workers.iter().find(|worker| {
+        let asleep = self.workers[..self.pollers].iter().find(|worker| {
             worker.event.is_awaited() && !worker.nudged.swap(true, Ordering::Relaxed)
         });
         if let Some(worker) = asleep {
@@ -146,9 +164,10 @@ impl<T, E> Common<T, E> {
         let none_free = OpenError::NoneFree { groups: self.groups.len() };
         let index = self.free.pop().or_else(|| self.reclaim()).ok_or(none_free)?;
         let group = self.group(index);
-        // One worker finishes requests as they were submitted, and has no use for completion rings.
-        let one_worker = self.workers.len() == 1;
-        group.window.reopen(if one_worker { Order::Submission } else { options.order });
+        // One worker that keeps nothing finishes requests as they were submitted, and has no use for completion
+        // rings.
+        let in_order = self.workers.len() == 1 && self.hops.is_empty();
+        group.window.reopen(if in_order { Order::Submission } else { options.order });
         group.start_counting();
         // A pipeline that closes at this moment has marked the group: the mark stays.
         group.front.control.fetch_and(Control::CLOSED, Ordering::Relaxed);
@@ -234,6 +253,7 @@ impl<T, E> Common<T, E> {
         for group in self.groups.iter() {
             group.set_control(Control::CLOSED | more);
         }
+        self.tell_keepers();
         sync::heavy_barrier();
         self.wake_all_ends();
     }
@@ -251,6 +271,28 @@ impl<T, E> Common<T, E> {
         self.stop.store(true, Ordering::Relaxed);
         sync::heavy_barrier();
         self.workers.iter().for_each(|worker| worker.event.notify());
+        self.hops.iter().for_each(|hop| hop.event.notify());
+    }
+
+    /// Whether no thread has a request that was kept, but for those that are suspended.
+    pub fn is_settled(&self) -> bool {
+        let sum = |count: fn(&Progress) -> u64| {
+            self.workers.iter().fold(0_u64, |sum, worker| sum.wrapping_add(count(&worker.progress)))
+        };
+        // In this order: what has ended is then found begun.
+        let ended = sum(Progress::kept_ended);
+        let suspended = self.suspended.load(Ordering::Relaxed);
+        sum(Progress::kept).wrapping_sub(ended) <= suspended
+    }
+
+    /// A group was cancelled: who keeps requests of it is told.
+    pub fn tell_keepers(&self) {
+        if !self.hops.is_empty() {
+            self.cancels.fetch_add(1, Ordering::Release);
+            sync::heavy_barrier();
+            self.workers.iter().for_each(|worker| worker.event.notify());
+            self.hops.iter().for_each(|hop| hop.event.notify());
+        }
     }
 
     /// A worker will look at no group again. The last one marks every group as left: whatever is

@@ -49,6 +49,10 @@ pub struct Progress {
     /// How often it has begun to look at its groups, modulo 2^64: what goes on as long as the worker
     /// does.
     steps: AtomicU64,
+    /// Requests that it began to keep, modulo 2^64, and requests ended that some thread had kept. The latter
+    /// is written with Release: who reads it with Acquire, and then the former, finds each that ended begun.
+    kept: AtomicU64,
+    kept_ended: AtomicU64,
     /// How often its requests enter each stage.
     pub flow: Flow,
 }
@@ -63,6 +67,8 @@ impl Progress {
             group: AtomicU32::new(0),
             running: AtomicU32::new(0),
             steps: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+            kept_ended: AtomicU64::new(0),
             flow: Flow::try_new(stages)?,
         })
     }
@@ -91,6 +97,33 @@ impl Progress {
         self.flow.begin(len);
         self.stage.store(Self::NOWHERE, Ordering::Relaxed);
         self.running.store(0, Ordering::Relaxed);
+    }
+
+    /// The worker ends its turn with one request that was kept. For the worker itself.
+    pub fn end_kept(&self) {
+        self.stage.store(Self::NOWHERE, Ordering::Relaxed);
+        self.running.store(0, Ordering::Relaxed);
+    }
+
+    /// A request is kept that was not before. For the worker itself.
+    pub fn count_kept(&self) {
+        sync::add_alone(&self.kept, 1);
+    }
+
+    /// A request that was kept has ended. For the worker itself.
+    pub fn count_kept_ended(&self) {
+        let ended = self.kept_ended.load(Ordering::Relaxed).wrapping_add(1);
+        self.kept_ended.store(ended, Ordering::Release);
+    }
+
+    /// Requests ended that had been kept.
+    pub fn kept_ended(&self) -> u64 {
+        self.kept_ended.load(Ordering::Acquire)
+    }
+
+    /// Requests that it began to keep.
+    pub fn kept(&self) -> u64 {
+        self.kept.load(Ordering::Relaxed)
     }
 
     /// Requests of the batch that the worker runs.

@@ -5,6 +5,7 @@ use super::submit::cancel;
 use crate::cold::Failure;
 use crate::common::Control;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::kept::Kept;
 use crate::outcome::Outcome;
 use crate::shared::GroupHandle;
 use crate::slot::Phase;
@@ -384,8 +385,9 @@ impl<'a, M: StateMachine> Output<'a, M> {
         let window = &self.receiver.group.window;
         // SAFETY: the slot is not released before this output is dropped, and `&self` allows no
         // `take_error` meanwhile.
-        let failure = unsafe { window.cold(self.finished.slot(), |cold| &(*cold).failure) };
-        Outcome::new(self.finished.phase, failure, &self.receiver.group.shared().context.table)
+        let cold = unsafe { window.cold(self.finished.slot(), |cold| &*cold) };
+        let table = &self.receiver.group.shared().context.table;
+        Outcome::new(self.finished.phase, self.finished.position, cold, table)
     }
 
     /// Whether the request was done. Cheaper than [`outcome`](Self::outcome).
@@ -398,6 +400,26 @@ impl<'a, M: StateMachine> Output<'a, M> {
     #[inline(always)]
     pub fn position(&self) -> u64 {
         self.finished.position
+    }
+
+    /// What a stage said of the request ([`Request::describe`](crate::Request::describe)): nothing, unless the machine
+    /// keeps requests.
+    pub fn description(&self) -> &str {
+        self.kept().map_or("", |kept| kept.description.as_str())
+    }
+
+    /// How many attempts the request had at the stage that last asked for a retry: 1 if none did.
+    pub fn attempts(&self) -> u32 {
+        self.kept().map_or(1, Kept::attempts)
+    }
+
+    fn kept(&self) -> Option<&Kept> {
+        if !M::KEEPS {
+            return None;
+        }
+        let window = &self.receiver.group.window;
+        // SAFETY: the slot is not released before this output is dropped.
+        unsafe { window.kept(self.finished.slot(), |kept| (*kept).if_of(self.finished.position)) }
     }
 
     /// Takes the payload out and leaves a default one in the slot.
@@ -419,9 +441,9 @@ impl<'a, M: StateMachine> Output<'a, M> {
         taken
     }
 
-    /// The error of a failed request, by value, or this output if it did not fail.
+    /// The error of a failed request, by value, or this output if it has none.
     pub fn into_error(mut self) -> Result<M::Error, Self> {
-        if self.finished.phase != Phase::Failed {
+        if !matches!(self.outcome(), Outcome::Failed { .. }) {
             return Err(self);
         }
         match self.receiver.take_failure(self.finished.receipt()) {
@@ -430,7 +452,7 @@ impl<'a, M: StateMachine> Output<'a, M> {
                 self.finished.phase = Phase::Done;
                 Ok(error)
             }
-            _ => unreachable!("a failed request keeps its error until it is taken"),
+            _ => unreachable!("the error has just been seen"),
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use super::Pipeline;
 use super::plan::{Plan, problems};
+use super::pool::Pool;
 use super::start::start;
 use crate::error::BuildError;
 use crate::limits::{
     BATCH_DEFAULT, GROUPS_DEFAULT, SAMPLE_DEFAULT, VISITS_DEFAULT, WINDOW_DEFAULT,
 };
+use crate::retry::Retry;
 use crate::shared::Factory;
-use crate::stage::{Hook, RuntimeStage, StateMachine};
+use crate::stage::{Hook, RuntimeStage, StageId, StateMachine};
 use crate::topology::{self, Topology};
 use crate::wait::WaitStrategy;
 use std::fmt;
@@ -34,6 +36,9 @@ pub struct Builder<M: StateMachine> {
     pub(super) visits_max: u32,
     pub(super) sample_every: u64,
     pub(super) stall_after: Option<Duration>,
+    pub(super) pools: Vec<Pool>,
+    pub(super) retry: Retry<M>,
+    pub(super) stage_retries: Vec<(StageId<M>, Retry<M>)>,
     pub(super) first_position: u64,
 }
 
@@ -57,6 +62,9 @@ impl<M: StateMachine> Builder<M> {
             visits_max: VISITS_DEFAULT,
             sample_every: SAMPLE_DEFAULT,
             stall_after: None,
+            pools: Vec::new(),
+            retry: Retry::default(),
+            stage_retries: Vec::new(),
             first_position: 0,
         }
     }
@@ -161,6 +169,24 @@ impl<M: StateMachine> Builder<M> {
         self
     }
 
+    /// Adds a pool of threads for the stages that name it. The machine must [keep](StateMachine::KEEPS) requests.
+    pub fn pool(mut self, pool: Pool) -> Self {
+        self.pools.push(pool);
+        self
+    }
+
+    /// How requests are retried, unless their stage has a policy of its own. Default: [`Retry::default`].
+    pub fn retry(mut self, policy: Retry<M>) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// How requests are retried of which this stage asks it.
+    pub fn retry_stage(mut self, stage: StageId<M>, policy: Retry<M>) -> Self {
+        self.stage_retries.push((stage, policy));
+        self
+    }
+
     /// The position that every group starts to count at. For tests of the wrap.
     #[doc(hidden)]
     pub fn first_position(mut self, position: u64) -> Self {
@@ -172,6 +198,17 @@ impl<M: StateMachine> Builder<M> {
     /// or a machine allocates by itself is not known here, nor are the threads' stacks.
     pub fn memory(&self) -> usize {
         Plan::memory(self)
+    }
+
+    /// Threads that run stages: the workers and those of the pools.
+    pub(super) fn threads(&self) -> usize {
+        let pools: usize = self.pools.iter().map(|pool| pool.threads.len()).sum();
+        self.workers_or_default().saturating_add(pools)
+    }
+
+    /// The names of its pools.
+    pub(super) fn pool_names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.pools.iter().map(|pool| pool.name.as_str())
     }
 
     pub(super) fn workers_or_default(&self) -> usize {

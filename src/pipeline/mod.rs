@@ -15,11 +15,13 @@
 
 mod builder;
 mod plan;
+mod pool;
 mod report;
 mod start;
 mod watch;
 
 pub use builder::Builder;
+pub use pool::Pool;
 pub use report::{Report, WorkerReport};
 
 use crate::common::{Control, GroupOptions};

@@ -2,12 +2,12 @@
 
 use super::builder::Builder;
 use crate::bell::{Doorbell, GroupSet};
-use crate::common::{Common, Group, WorkerShared};
+use crate::common::{Common, Group, Hop, Keeper, KeeperCell, WorkerShared};
 use crate::error::Problem;
 use crate::graph::Graph;
 use crate::limits::{
-    BATCH_MAX, CPU_ID_MAX, GROUPS_MAX, HOOKS_MAX, STAGES_MAX, STALL_MS_MAX, STALL_MS_MIN,
-    WINDOW_MAX, WINDOW_MIN, WORKERS_MAX,
+    BATCH_MAX, CPU_ID_MAX, GROUPS_MAX, HOOKS_MAX, POOL_THREADS_MAX, POOLS_MAX, STAGES_MAX,
+    STALL_MS_MAX, STALL_MS_MIN, WINDOW_MAX, WINDOW_MIN, WORKERS_MAX,
 };
 use crate::shared::Shared;
 use crate::slab::Slab;
@@ -69,7 +69,58 @@ pub(super) fn problems<M: StateMachine>(builder: &Builder<M>) -> Vec<Problem> {
         problem("name", message);
     }
     stage_problems(builder, &mut problem);
+    pool_problems(builder, &mut problem);
     found
+}
+
+fn pool_problems<M: StateMachine>(
+    builder: &Builder<M>,
+    problem: &mut impl FnMut(&'static str, String),
+) {
+    let pools = builder.pools.len();
+    if pools > POOLS_MAX {
+        problem("pools", format!("{pools} pools are more than {POOLS_MAX}"));
+    }
+    let threads: usize = builder.pools.iter().map(|pool| pool.threads.len()).sum();
+    if threads > POOL_THREADS_MAX {
+        problem("pools", format!("{threads} threads or more are more than {POOL_THREADS_MAX}"));
+    }
+    if pools > 0 && !M::KEEPS {
+        problem("pools", String::from("the machine does not say that it keeps requests (`KEEPS`)"));
+    }
+    let mut names: Vec<&str> = builder.pool_names().collect();
+    names.sort_unstable();
+    for twins in names.windows(2).filter(|twins| twins[0] == twins[1]) {
+        problem("pools", format!("the name `{}` is given twice", twins[0]));
+    }
+    for pool in &builder.pools {
+        pool.problems().for_each(|text| problem("pools", text));
+        if pool.name.contains('\0') {
+            problem(
+                "pools",
+                format!("{:?} has a zero byte, which a thread's name cannot have", pool.name),
+            );
+        }
+    }
+    let own = M::STAGES.0.iter().map(|stage| (stage.name, stage.pool));
+    let runtime = builder.stages.as_deref().unwrap_or_default().iter();
+    let runtime = runtime.map(|stage| (stage.name.as_str(), stage.pool.as_deref()));
+    let named: Vec<_> = if builder.stages.is_some() { runtime.collect() } else { own.collect() };
+    for (stage, pool) in named.iter().filter_map(|(stage, pool)| pool.map(|pool| (stage, pool))) {
+        if !names.contains(&pool) {
+            let known =
+                if names.is_empty() { String::from("there is none") } else { names.join("`, `") };
+            problem("pools", format!("stage `{stage}` names the pool `{pool}`; known: `{known}`"));
+        }
+    }
+    let stages = named.len();
+    builder.retry.problems(stages).for_each(|text| problem("retry", text));
+    for (stage, policy) in &builder.stage_retries {
+        if stage.index() >= stages {
+            problem("retry_stage", format!("stage {} is not one of the {stages}", stage.index()));
+        }
+        policy.problems(stages).for_each(|text| problem("retry_stage", text));
+    }
 }
 
 fn stage_problems<M: StateMachine>(
@@ -78,7 +129,7 @@ fn stage_problems<M: StateMachine>(
 ) {
     let (names, graph) = match &builder.stages {
         None => {
-            let table = Table::<M>::from_const();
+            let table = Table::<M>::from_const(builder.pool_names());
             let graph = Graph::new(&table);
             (table.names.iter().map(|name| name.to_string()).collect::<Vec<_>>(), graph)
         }
@@ -146,19 +197,30 @@ pub(super) struct Plan;
 impl Plan {
     /// The sum of the allocations that `start` makes, by the same sizes.
     pub(super) fn memory<M: StateMachine>(builder: &Builder<M>) -> usize {
-        let workers = builder.workers_or_default();
+        let (workers, threads) = (builder.workers_or_default(), builder.threads());
         let stages = Self::stages(builder);
         let own_groups = Self::own_groups(builder);
-        let window = Window::<M::Data, M::Error>::bytes(builder.window, workers);
+        let window = Window::<M::Data, M::Error>::bytes(builder.window, threads, M::KEEPS);
         let worker = Doorbell::bytes(own_groups)
             .saturating_add(GroupSet::bytes(own_groups))
             .saturating_add(Flow::bytes(stages));
         Slab::<Group<M::Data, M::Error>>::bytes(builder.groups)
             .saturating_add(builder.groups.saturating_mul(window))
-            .saturating_add(Slab::<CachePadded<WorkerShared>>::bytes(workers))
+            .saturating_add(Slab::<CachePadded<WorkerShared>>::bytes(threads))
             .saturating_add(workers.saturating_mul(worker))
+            .saturating_add((threads - workers).saturating_mul(Flow::bytes(stages)))
+            .saturating_add(Self::keepers::<M>(threads, stages))
             .saturating_add(Slab::<AtomicHistogram>::bytes(stages))
             .saturating_add(Self::unchecked(builder))
+    }
+
+    /// What the threads keep, but for what collections allocate.
+    fn keepers<M: StateMachine>(threads: usize, stages: usize) -> usize {
+        if !M::KEEPS {
+            return 0;
+        }
+        let keeper = Keeper::<M::Error>::bytes(stages);
+        Slab::<KeeperCell<M::Error>>::bytes(threads).saturating_add(threads.saturating_mul(keeper))
     }
 
     /// The part of it that is allocated by collections which end the process if they get no memory.
@@ -166,10 +228,14 @@ impl Plan {
         let worker = Worker::<M>::bytes(Self::own_groups(builder), Self::stages(builder));
         // A crossbeam `ArrayQueue` keeps a stamp beside each item.
         let queues = builder.groups.saturating_mul(2 * 2 * size_of::<usize>());
+        let slots = builder.groups.saturating_mul(builder.window);
+        let hops = if M::KEEPS { builder.pools.len() + 1 } else { 0 };
+        let hops = hops.saturating_mul(size_of::<Hop>().saturating_add(Hop::bytes(slots)));
         size_of::<Shared<M>>()
             .saturating_add(size_of::<Common<M::Data, M::Error>>())
             .saturating_add(builder.workers_or_default().saturating_mul(worker))
             .saturating_add(queues)
+            .saturating_add(hops)
     }
 
     /// What such collections take beside that, too little to be counted: tables, names, and what the
@@ -188,9 +254,11 @@ impl Plan {
             }
         };
         // One more than the workers: the watch.
-        let threads = builder.workers_or_default() + 1;
-        let names = NAMES_OF_A_THREAD * builder.name.len();
-        stages + threads * (THREAD_BYTES + names) + REST_BYTES
+        let threads = builder.threads() + 1;
+        let pools: usize =
+            builder.pools.iter().map(|pool| pool.name.len() * pool.threads.len()).sum();
+        let names = NAMES_OF_A_THREAD * (threads * builder.name.len() + pools);
+        stages + threads * THREAD_BYTES + names + REST_BYTES
     }
 
     fn stages<M: StateMachine>(builder: &Builder<M>) -> usize {

@@ -8,11 +8,12 @@
 
 use super::builder::Builder;
 use super::plan::pins;
+use super::pool::Pool;
 use super::report::{Report, WorkerReport};
 use super::watch::Watch;
 use super::{Pipeline, Plan};
 use crate::bell::{Doorbell, GroupSet};
-use crate::common::{Common, Group, Help, Progress, Times, WorkerShared};
+use crate::common::{Common, Group, Help, Hop, Keeper, KeeperCell, Progress, Times, WorkerShared};
 use crate::error::BuildError;
 use crate::panics;
 use crate::request::Context;
@@ -24,7 +25,7 @@ use crate::sync::{self, Arc, ArrayQueue, AtomicBool, AtomicU32, AtomicU64, threa
 use crate::topology::{self, PinPlan, Topology};
 use crate::wait::{Event, WaitPlan, WaitStrategy};
 use crate::window::Window;
-use crate::worker::Worker;
+use crate::worker::{PoolWorker, Worker};
 use crossbeam_utils::CachePadded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
@@ -35,7 +36,7 @@ pub(super) fn start<M: StateMachine>(mut builder: Builder<M>) -> Result<Pipeline
     let asymmetric = sync::enable_asymmetric_barrier();
     // 2.
     let topology = Topology::snapshot();
-    let workers = builder.workers_or_default();
+    let threads = builder.threads();
     let pins = pins(&builder);
     let wait = wait_plan(builder.wait, pins.crowded);
     // 3.
@@ -43,12 +44,13 @@ pub(super) fn start<M: StateMachine>(mut builder: Builder<M>) -> Result<Pipeline
     let (name, first_position, asked) =
         (builder.name.clone(), builder.first_position, builder.wait);
     let stall_after = builder.stall_after;
-    let shared = allocate(&mut builder, workers, wait, &pins)
+    let pools = builder.pools.clone();
+    let shared = allocate(&mut builder, threads, wait, &pins)
         .map(|parts| Arc::new(parts.with(builder)))
         .map_err(|refused| BuildError::OutOfMemory { bytes: refused.bytes, total: memory })?;
     // 4. and 5.
     let mut pipeline = Pipeline::unstarted(shared, first_position);
-    let pinned = match pipeline.start_threads(&name, &pins, stall_after) {
+    let pinned = match pipeline.start_threads(&name, (&pins, &pools), stall_after) {
         Ok(pinned) => pinned,
         Err(error) => {
             // Here and not at the end of the function: there a `Drop` that panics would leak what is returned
@@ -82,6 +84,8 @@ fn wait_plan(asked: WaitStrategy, crowded: bool) -> WaitPlan {
 struct Parts<M: StateMachine> {
     groups: Slab<Group<M::Data, M::Error>>,
     workers: Slab<CachePadded<WorkerShared>>,
+    pollers: usize,
+    keepers: Slab<KeeperCell<M::Error>>,
     stage_times: Slab<AtomicHistogram>,
     wait: WaitPlan,
     homes: usize,
@@ -89,7 +93,7 @@ struct Parts<M: StateMachine> {
 
 fn allocate<M: StateMachine>(
     builder: &mut Builder<M>,
-    workers: usize,
+    threads: usize,
     wait: WaitPlan,
     pins: &PinPlan,
 ) -> Result<Parts<M>, OutOfMemory> {
@@ -100,14 +104,16 @@ fn allocate<M: StateMachine>(
     let mut windows = try_with_capacity(builder.groups)?;
     for _ in 0..builder.groups {
         let (size, first) = (builder.window, builder.first_position);
-        windows.push(Window::try_new(size, workers, first, &mut *builder.payload)?);
+        windows.push(Window::try_new(size, threads, first, M::KEEPS, &mut *builder.payload)?);
     }
     let mut windows = windows.into_iter();
     let groups = Slab::try_new(builder.groups, |_| {
         Group::new(windows.next().expect("one window for each group"))
     })?;
-    let mut shareds = try_with_capacity(workers)?;
-    for _ in 0..workers {
+    let pollers = pins.cpus.len();
+    let mut shareds = try_with_capacity(threads)?;
+    for thread in 0..threads {
+        let own_groups = if thread < pollers { own_groups } else { 0 };
         shareds.push(WorkerShared {
             bell: Doorbell::try_new(own_groups)?,
             event: Event::default(),
@@ -119,12 +125,18 @@ fn allocate<M: StateMachine>(
     }
     let mut shareds = shareds.into_iter();
     let workers =
-        Slab::try_new(workers, |_| CachePadded::new(shareds.next().expect("one for each worker")))?;
+        Slab::try_new(threads, |_| CachePadded::new(shareds.next().expect("one for each thread")))?;
+    let mut keepers = try_with_capacity(if M::KEEPS { threads } else { 0 })?;
+    for thread in 0..keepers.capacity() {
+        keepers.push(Keeper::try_new(stages, thread as u64)?);
+    }
+    let mut keepers = keepers.into_iter();
+    let keepers = Slab::try_new(keepers.len(), |_| keepers.next().expect("one for each thread"))?;
     let stage_times = Slab::try_new(stages, |_| AtomicHistogram::default())?;
     // What follows is allocated by collections that end the process if they get no memory. So it is
     // asked for here, when all else has been had, and given back.
     drop(try_with_capacity::<u8>(unchecked)?);
-    Ok(Parts { groups, workers, stage_times, wait, homes: pins.awake_max })
+    Ok(Parts { groups, workers, pollers, keepers, stage_times, wait, homes: pins.awake_max })
 }
 
 /// An empty vector with room for so many elements.
@@ -143,7 +155,20 @@ impl<M: StateMachine> Parts<M> {
         (0..groups as u32).for_each(|index| {
             let _ = free.push(index);
         });
-        let table = builder.stages.map_or_else(Table::from_const, Table::from_runtime);
+        let names = builder.pools.iter().map(|pool| pool.name.as_str());
+        let table = match builder.stages {
+            None => Table::from_const(names),
+            Some(stages) => Table::from_runtime(stages, names),
+        };
+        let slots = self.groups.iter().map(|group| group.window.size()).sum();
+        let hops = if M::KEEPS { builder.pools.len() + 1 } else { 0 };
+        let mut retries = vec![builder.retry; if M::KEEPS { table.len() } else { 0 }];
+        for (stage, policy) in builder.stage_retries {
+            if let Some(of_stage) = retries.get_mut(stage.index()) {
+                *of_stage = policy;
+            }
+        }
+        let stage_hops = table.hops.clone();
         let (visits_max, stages) = (builder.visits_max, table.len());
         let is_checked = builder.dag || !builder.hooks.is_empty();
         Shared {
@@ -153,6 +178,7 @@ impl<M: StateMachine> Parts<M> {
                 dag: builder.dag,
                 visits_max,
                 plain_visits: Rules::<M>::plain_visits_of(visits_max, is_checked, stages),
+                retries: retries.into_boxed_slice(),
                 batch_max: builder.batch_max,
                 sample_mask: builder.sample_every - 1,
             },
@@ -160,6 +186,7 @@ impl<M: StateMachine> Parts<M> {
             common: Arc::new(Common {
                 groups: self.groups,
                 workers: self.workers,
+                pollers: self.pollers,
                 wait: self.wait,
                 homes: self.homes,
                 at_work: CachePadded::new(AtomicU32::new(workers as u32)),
@@ -168,6 +195,11 @@ impl<M: StateMachine> Parts<M> {
                 closed: AtomicBool::new(false),
                 times: CachePadded::new(Times::default()),
                 stalls: AtomicU64::new(0),
+                hops: (0..hops).map(|_| Hop::new(slots)).collect(),
+                stage_hops,
+                keepers: self.keepers,
+                suspended: CachePadded::new(AtomicU64::new(0)),
+                cancels: CachePadded::new(AtomicU64::new(0)),
                 free,
                 retired: ArrayQueue::new(groups),
             }),
@@ -185,10 +217,10 @@ impl<M: StateMachine> Pipeline<M> {
     fn start_threads(
         &mut self,
         name: &str,
-        pins: &PinPlan,
+        (pins, pools): (&PinPlan, &[Pool]),
         stall_after: Option<Duration>,
     ) -> Result<Vec<bool>, BuildError> {
-        let pinned = self.start_workers(name, pins)?;
+        let pinned = self.start_workers(name, pins, pools)?;
         if pins.cpus.len() > 1 || stall_after.is_some() {
             self.watch = Some(Watch::start(name, Arc::clone(&self.shared), stall_after)?);
         }
@@ -196,19 +228,31 @@ impl<M: StateMachine> Pipeline<M> {
     }
 
     /// Starts the workers and waits until each has its machine. Returns which are pinned.
-    fn start_workers(&mut self, name: &str, pins: &PinPlan) -> Result<Vec<bool>, BuildError> {
+    fn start_workers(
+        &mut self,
+        name: &str,
+        pins: &PinPlan,
+        pools: &[Pool],
+    ) -> Result<Vec<bool>, BuildError> {
         let (sender, receiver) = channel();
-        for (index, cpu) in pins.cpus.iter().copied().enumerate() {
-            let thread = format!("{name}-{index}");
+        let workers = pins.cpus.iter().copied().enumerate();
+        let workers = workers.map(|(index, cpu)| (format!("{name}-{index}"), cpu, Role::Worker));
+        let of_pools = pools.iter().enumerate().flat_map(|(at, pool)| {
+            let role = Role::Pool { hop: at + 1, wait: pool.wait(self.shared.wait) };
+            let threads = pool.threads.iter().copied().enumerate();
+            threads.map(move |(index, cpu)| (format!("{name}-{}-{index}", pool.name), cpu, role))
+        });
+        let threads: Vec<_> = workers.chain(of_pools).collect();
+        for (index, (thread, cpu, role)) in threads.into_iter().enumerate() {
             let (shared, sender) = (Arc::clone(&self.shared), sender.clone());
             let handle = thread::Builder::new()
                 .name(thread.clone())
-                .spawn(move || work(shared, index, cpu, sender))
+                .spawn(move || work(shared, (index, role), cpu, sender))
                 .map_err(|source| BuildError::Spawn { thread, source })?;
             self.workers.push(handle);
         }
         drop(sender);
-        let mut pinned = vec![false; pins.cpus.len()];
+        let mut pinned = vec![false; self.shared.workers.len()];
         for (worker, started) in receiver {
             match started {
                 Ok(is_pinned) => pinned[worker] = is_pinned,
@@ -221,10 +265,17 @@ impl<M: StateMachine> Pipeline<M> {
     }
 }
 
+/// What a thread is started for.
+#[derive(Clone, Copy)]
+enum Role {
+    Worker,
+    Pool { hop: usize, wait: WaitPlan },
+}
+
 /// A worker thread: it pins itself, makes its machine, reports, and works.
 fn work<M: StateMachine>(
     shared: Arc<Shared<M>>,
-    index: usize,
+    (index, role): (usize, Role),
     cpu: Option<usize>,
     sender: Sender<Started>,
 ) {
@@ -243,8 +294,21 @@ fn work<M: StateMachine>(
             return;
         }
     };
-    let worker = Worker::new(&shared, index, machine);
-    let _ = sender.send((index, Ok(is_pinned)));
-    drop(sender);
-    worker.run();
+    // The sender goes with it: the builder listens until there is none.
+    let started = move || {
+        let _ = sender.send((index, Ok(is_pinned)));
+        drop(sender);
+    };
+    match role {
+        Role::Worker => {
+            let worker = Worker::new(&shared, index, machine);
+            started();
+            worker.run();
+        }
+        Role::Pool { hop, wait } => {
+            let worker = PoolWorker::new(&shared, index, hop, wait, machine);
+            started();
+            worker.run();
+        }
+    }
 }

@@ -58,7 +58,7 @@ impl Watch {
     ) -> Result<Self, BuildError> {
         let stop = Arc::new(Stop::default());
         let thread_name = format!("{name}-watch");
-        let stuck = Stuck { seen: vec![None; shared.workers.len()] };
+        let stuck = Stuck { seen: vec![None; shared.pollers] };
         let stalls = stall_after.map(|after| Stalls::new(name, &shared, after));
         let asked = Arc::clone(&stop);
         let thread = thread::Builder::new()
@@ -89,7 +89,7 @@ fn watch<M: StateMachine>(
     stop: &Stop,
 ) {
     let period = match &stalls {
-        Some(stalls) if shared.workers.len() == 1 => stalls.period(),
+        Some(stalls) if shared.pollers == 1 => stalls.period(),
         Some(stalls) => stalls.period().min(STUCK_PERIOD),
         None => STUCK_PERIOD,
     };
@@ -97,7 +97,7 @@ fn watch<M: StateMachine>(
         if stop.asked_within(period) {
             return;
         }
-        if shared.workers.len() > 1 {
+        if shared.pollers > 1 {
             stuck.look(shared);
         }
         if let Some(stalls) = &mut stalls {

@@ -52,6 +52,11 @@ impl<T> ArrayQueue<T> {
         self.items.lock().expect("never poisoned").pop_front()
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The number of items held.
     pub fn len(&self) -> usize {
         self.items.lock().expect("never poisoned").len()

@@ -178,7 +178,7 @@ impl<T, E> Window<T, E> {
     }
 
     /// Hands a claimed batch to the receiver, each request with the phase that it ended in, or all of
-    /// them as done. For the worker that owns the lane.
+    /// them as done; those that are still Ready are kept. For the worker that owns the lane.
     #[inline(always)]
     pub fn complete(
         &self,
@@ -197,6 +197,18 @@ impl<T, E> Window<T, E> {
     }
 
     fn complete_mixed(&self, lane_index: usize, claimed: Claimed, slots: &[u32], phases: &[Phase]) {
+        if phases.contains(&Phase::Ready) {
+            // Some are kept: each of the others by itself, the last one first as ever.
+            for (ahead, phase) in phases.iter().enumerate().rev() {
+                if *phase != Phase::Ready {
+                    let first = claimed.first.wrapping_add(ahead as u64);
+                    let one = Claimed { first, len: 1, order: claimed.order };
+                    let slot = slots.get(ahead..).unwrap_or_default();
+                    self.complete_mixed(lane_index, one, slot, &[*phase]);
+                }
+            }
+            return;
+        }
         phases.iter().for_each(|phase| self.lanes[lane_index].count(*phase, 1));
         self.hand_back(lane_index, claimed, slots, |ahead| phases[ahead]);
     }

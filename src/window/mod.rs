@@ -11,6 +11,7 @@ mod submissions;
 pub use place::{Claimed, Finished, Order, Place, Receipt};
 
 use crate::cold::Cold;
+use crate::kept::{Kept, Parking};
 use crate::pace::Pace;
 use crate::ring::claim::ClaimCursor;
 use crate::ring::completion::CompletionRing;
@@ -27,6 +28,8 @@ use receipts::ReceiveCursor;
 pub struct Window<T, E> {
     slots: Slab<Slot<T>>,
     cold: Slab<ColdSlot<E>>,
+    /// One entry a slot, for machines that keep requests.
+    kept: Slab<KeptSlot>,
     posting: PostingRing,
     lanes: Slab<Lane>,
     /// The completion rings of all lanes, one after the other.
@@ -68,22 +71,39 @@ struct ColdSlot<E>(UnsafeCell<Cold<E>>);
 // SAFETY: as for `Slot`: reached only by the slot's owner, and ownership moves by the turn.
 unsafe impl<E: Send> Sync for ColdSlot<E> {}
 
+/// What there is of a request that is kept, in its cell, and who owns one that is suspended.
+#[derive(Debug)]
+struct KeptSlot {
+    parking: Parking,
+    kept: UnsafeCell<Kept>,
+}
+
+// SAFETY: as for `Slot`: the entry is reached only by the slot's owner. Ownership moves by the turn, by a queue, or by
+// the parking word.
+unsafe impl Sync for KeptSlot {}
+
 // SAFETY: every part but `receive` is `Sync` by itself; `receive` is reached only through methods
 // whose contract is that the caller holds the group's receive end, which one thread has at a time.
 unsafe impl<T: Send, E: Send> Sync for Window<T, E> {}
 
 impl<T, E> Window<T, E> {
-    /// Allocates a window of `size` slots (a power of two) that starts at `position`.
+    /// Allocates a window of `size` slots (a power of two) that starts at `position`; `keeps` says whether
+    /// requests may outlive their batches.
     pub fn try_new(
         size: usize,
         lanes: usize,
         position: u64,
+        keeps: bool,
         payload: &mut dyn FnMut() -> T,
     ) -> Result<Self, OutOfMemory> {
         debug_assert!(size.is_power_of_two());
         Ok(Self {
             slots: Slab::try_new(size, |_| Slot::new(payload()))?,
             cold: Slab::try_new(size, |_| ColdSlot(UnsafeCell::new(Cold::default())))?,
+            kept: Slab::try_new(if keeps { size } else { 0 }, |_| KeptSlot {
+                parking: Parking::default(),
+                kept: UnsafeCell::new(Kept::new(position.wrapping_sub(1))),
+            })?,
             posting: PostingRing::try_new(size)?,
             lanes: Slab::try_new(lanes, |_| Lane::default())?,
             entries: Slab::try_new(size * lanes, |_| AtomicU32::new(CompletionRing::EMPTY))?,
@@ -101,13 +121,19 @@ impl<T, E> Window<T, E> {
     }
 
     /// Bytes that such a window allocates, itself not counted.
-    pub fn bytes(size: usize, lanes: usize) -> usize {
+    pub fn bytes(size: usize, lanes: usize, keeps: bool) -> usize {
         Slab::<Slot<T>>::bytes(size)
             .saturating_add(Slab::<ColdSlot<E>>::bytes(size))
+            .saturating_add(Slab::<KeptSlot>::bytes(if keeps { size } else { 0 }))
             .saturating_add(PostingRing::bytes(size))
             .saturating_add(Slab::<Lane>::bytes(lanes))
             .saturating_add(Slab::<AtomicU32>::bytes(size.saturating_mul(lanes)))
             .saturating_add(Slab::<u64>::bytes(lanes))
+    }
+
+    /// How many slots it has.
+    pub fn size(&self) -> usize {
+        self.slots.len()
     }
 
     /// The order in which this group's outputs are received.
@@ -173,6 +199,28 @@ impl<T, E> Window<T, E> {
         debug_assert!(slot < self.cold.len());
         // SAFETY: there is one cold entry for each slot; on the index see `slot`.
         unsafe { self.cold.at(slot) }.0.with_mut(f)
+    }
+
+    /// Runs `f` on what is remembered of a kept request.
+    ///
+    /// # Panics
+    ///
+    /// Unless the window was made for machines that keep requests.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the slot, and uses no other reference to the entry.
+    pub unsafe fn kept<R>(&self, slot: usize, f: impl FnOnce(*mut Kept) -> R) -> R {
+        self.kept[slot].kept.with_mut(f)
+    }
+
+    /// Who owns the slot while its request is suspended.
+    ///
+    /// # Panics
+    ///
+    /// As for [`kept`](Self::kept).
+    pub fn parking(&self, slot: usize) -> &Parking {
+        &self.kept[slot].parking
     }
 
     /// The slots that stand for the positions from `first` on in [`Order::Submission`], up to `len` and

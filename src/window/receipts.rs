@@ -114,6 +114,9 @@ impl<T, E> Window<T, E> {
     /// are gone, when nothing finished is left. It stays the next one until it is released.
     pub fn next_orphan(&self, cursor: &mut ReceiveCursor) -> Option<Finished> {
         if cursor.orphan.is_none() {
+            cursor.orphan = self.take_parked(cursor.head);
+        }
+        if cursor.orphan.is_none() {
             let mut slots = [0];
             let claimed = self.claim(1, &mut slots)?;
             let slot = self.index_of(self.claimed_slot(claimed, &slots, 0)) as u32;
@@ -121,6 +124,19 @@ impl<T, E> Window<T, E> {
         }
         let place = cursor.orphan?;
         Some(Finished::new(place, Phase::Cancelled, ORPHAN))
+    }
+
+    /// A suspended request that no worker will go on with any more, and that can be received now.
+    fn take_parked(&self, head: u64) -> Option<Place> {
+        let of = |slot: usize| {
+            let position = self.slot(slot).position(head);
+            self.parking(slot).take().then_some(Place { slot: slot as u32, position })
+        };
+        match self.order() {
+            _ if self.kept.is_empty() => None,
+            order @ Order::Submission => of(self.slot_of(order, head)),
+            Order::Completion => (0..self.kept.len()).find_map(of),
+        }
     }
 
     /// Gives finished slots back to the submit end: [`consume`](Self::consume) for each, then this.

@@ -1,10 +1,11 @@
 //! A claimed batch while it runs: each request in place, by the hot loop as far as that goes.
 
+use super::checked::From;
 use super::path::Path;
 use super::plain::Ran;
 use super::runner::Ends;
 use crate::common::{Group, Progress};
-use crate::request::{Request, Scope};
+use crate::request::{Request, Scope, Seat};
 use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::stage::StateMachine;
@@ -30,11 +31,13 @@ impl<'a, M: StateMachine> Batch<'a, M> {
         index: u32,
         claimed: Claimed,
         slots: &'a [u32],
+        seat: &'a Seat<'a, M>,
     ) -> Self {
         let group = shared.group(index);
         let scope = Scope {
             window: &group.window,
             context: &shared.context,
+            seat,
             stage: &progress.stage,
             group: index,
             first: claimed.first,
@@ -62,15 +65,15 @@ impl<'a, M: StateMachine> Batch<'a, M> {
         if claimed.len == 1 && self.is_plain() && self.next_sampled(position) > 0 {
             match self.run_one(self.hot(), machine, request) {
                 Ran::Done => {}
-                Ran::Ended(phase) => ends.set(request, phase),
+                Ran::Ended(phase) => ends.set_at(from, phase),
                 Ran::Unfinished(visits) => {
-                    let phase = self.run_checked(machine, path, request, visits);
-                    ends.set(request, phase);
+                    let phase = self.run_checked(machine, path, request, From::plain(visits));
+                    ends.set_at(from, phase);
                 }
             }
             return;
         }
-        let mut row = Row { machine, path, ends, request, position };
+        let mut row = Row { machine, path, ends, request, at: from };
         match claimed.order {
             Order::Submission => {
                 let slots = window.stretch(position, claimed.len - from);
@@ -102,8 +105,8 @@ struct Row<'e, 'r, M: StateMachine> {
     path: &'e mut Path,
     ends: &'e mut Ends,
     request: &'e mut Request<'r, M>,
-    /// Of the next one.
-    position: u64,
+    /// Of the next one: which of the batch.
+    at: usize,
 }
 
 impl<'r, M: StateMachine> Row<'_, 'r, M> {
@@ -118,7 +121,8 @@ impl<'r, M: StateMachine> Row<'_, 'r, M> {
         ahead: Option<usize>,
     ) {
         while !entries.is_empty() {
-            let special = if batch.is_plain() { batch.next_sampled(self.position) } else { 0 };
+            let position = batch.claimed.first.wrapping_add(self.at as u64);
+            let special = if batch.is_plain() { batch.next_sampled(position) } else { 0 };
             let plain = &entries[..special.min(entries.len())];
             let (machine, request) = (&mut *self.machine, &mut *self.request);
             // SAFETY: slots of the claimed batch; `request` goes from one to the next.
@@ -134,16 +138,17 @@ impl<'r, M: StateMachine> Row<'_, 'r, M> {
             let phase = match ran {
                 Ran::Ended(phase) => phase,
                 Ran::Unfinished(visits) => {
-                    batch.run_checked(self.machine, self.path, self.request, visits)
+                    batch.run_checked(self.machine, self.path, self.request, From::plain(visits))
                 }
                 Ran::Done => {
                     // SAFETY: as above.
                     unsafe { self.request.go_to(slot_of(next)) };
-                    batch.run_checked(self.machine, self.path, self.request, 0)
+                    batch.run_checked(self.machine, self.path, self.request, From::Start)
                 }
             };
-            self.ends.set(self.request, phase);
-            self.position = self.position.wrapping_add(done as u64 + 1);
+            // (By its place: a request that is kept may be in other hands.)
+            self.ends.set_at(self.at + done, phase);
+            self.at += done + 1;
             entries = rest;
         }
     }

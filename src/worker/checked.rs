@@ -2,29 +2,51 @@
 
 use super::batch::Batch;
 use super::path::Path;
-use crate::cold::{Cold, Failure, NEVER_NS, Trace, VOID_NS};
+use crate::cold::{Failure, NEVER_NS, Trace, VOID_NS};
 use crate::common::Control;
 use crate::request::Request;
 use crate::slot::Phase;
 use crate::stage::{StateMachine, Step, StepKind};
 
+/// Where the checked loop begins with a request.
+#[derive(Clone, Copy)]
+pub(super) enum From {
+    /// At the first stage.
+    Start,
+    /// Behind so many stages, at the one before which the plain loop has left it.
+    Plain(u32),
+    /// At this stage: it was kept.
+    Kept(usize),
+}
+
+impl From {
+    /// Behind so many stages of the plain loop.
+    pub(super) fn plain(visits: u32) -> Self {
+        if visits == 0 { Self::Start } else { Self::Plain(visits) }
+    }
+}
+
 impl<M: StateMachine> Batch<'_, M> {
     /// Runs a request to its end with regard to cancellation, deadlines,
-    /// hooks, the acyclic mode, traces and times. The request has run through `before` stages.
+    /// hooks, the acyclic mode, traces and times. One that is kept may be in other hands when it returns.
     #[cold]
     pub(super) fn run_checked(
         &self,
         machine: &mut M,
         path: &mut Path,
         request: &mut Request<'_, M>,
-        before: u32,
+        from: From,
     ) -> Phase {
-        let sampled = before == 0 && request.position() & self.shared.rules.sample_mask == 0;
+        let sampled =
+            matches!(from, From::Start) && request.position() & self.shared.rules.sample_mask == 0;
         let start_ns = if sampled { self.shared.context.now_ns() } else { 0 };
         // A way that panicked has left its marks.
         path.clear();
-        let phase = self.run_stages(machine, path, request, before, sampled.then_some(start_ns));
+        let phase = self.run_stages(machine, path, request, from, sampled.then_some(start_ns));
         path.has_entered = true;
+        if phase == Phase::Ready {
+            return phase;
+        }
         request.cold_mut().deadline_ns = NEVER_NS;
         if sampled {
             let queue_ns = start_ns.saturating_sub(request.cold().submitted_ns);
@@ -42,22 +64,32 @@ impl<M: StateMachine> Batch<'_, M> {
         machine: &mut M,
         path: &mut Path,
         request: &mut Request<'_, M>,
-        before: u32,
+        from: From,
         mut sampled_ns: Option<u64>,
     ) -> Phase {
         let shared = self.shared;
         let (table, flow) = (&shared.context.table, &self.progress.flow);
+        let runs = table.runs_of(self.scope.seat.hop);
+        let (before, mut stage) = match from {
+            From::Start => (0, 0),
+            From::Plain(visits) => (visits, request.stage().index()),
+            From::Kept(stage) => (0, stage),
+        };
         let mut trace = Trace::after(before);
-        // The plain loop has left the request before the stage that it would have run next.
-        let mut stage = if before == 0 { 0 } else { request.stage().index() };
         for _ in before..shared.rules.visits_max {
             // Failures are written down before what they count: the one before, which is dropped, may
             // panic.
             path.has_entered = false;
             self.enter(stage);
-            if let Some(phase) = self.interrupted(request.cold()) {
+            if let Some(phase) = self.interrupted(request) {
                 flow.turn_back(stage);
                 return phase;
+            }
+            if M::KEEPS && usize::from(table.hops[stage]) != self.scope.seat.hop {
+                match self.keep(stage, StepKind::Hop, request) {
+                    Ok(_) => unreachable!("a request that hops is kept"),
+                    Err(phase) => return phase,
+                }
             }
             if shared.rules.dag && !path.enter(stage as u16) {
                 request.cold_mut().failure = Failure::Cycle(path.trace(stage as u16));
@@ -65,16 +97,13 @@ impl<M: StateMachine> Batch<'_, M> {
                 return Phase::Cyclic;
             }
             trace.push(stage as u16);
-            for hook in &shared.rules.hooks {
-                if let Err(error) = hook(machine, request) {
-                    request.cold_mut().failure = Failure::Error(error);
-                    flow.turn_back(stage);
-                    return Phase::Failed;
-                }
+            if let Err(phase) = self.run_hooks(machine, request) {
+                flow.turn_back(stage);
+                return phase;
             }
             path.has_entered = true;
             // SAFETY: `follow` answers with stages of the table.
-            let run = unsafe { table.runs().at(stage) };
+            let run = unsafe { runs.at(stage) };
             let step = run(machine, request);
             if let Some(start_ns) = &mut sampled_ns {
                 let now_ns = shared.context.now_ns();
@@ -101,9 +130,24 @@ impl<M: StateMachine> Batch<'_, M> {
         Phase::Cyclic
     }
 
+    /// Runs the hooks before a stage, up to one that fails the request.
+    fn run_hooks(&self, machine: &mut M, request: &mut Request<'_, M>) -> Result<(), Phase> {
+        for hook in &self.shared.rules.hooks {
+            if let Err(error) = hook(machine, request) {
+                request.cold_mut().failure = Failure::Error(error);
+                return Err(Phase::Failed);
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the request must end before its next stage.
-    fn interrupted(&self, cold: &Cold<M::Error>) -> Option<Phase> {
+    fn interrupted(&self, request: &Request<'_, M>) -> Option<Phase> {
         let control = self.group.control();
+        if control & Control::CHECK == 0 || request.leads() {
+            return None;
+        }
+        let cold = request.cold();
         if control & Control::CANCELLED != 0 {
             return Some(Phase::Cancelled);
         }

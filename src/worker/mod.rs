@@ -10,22 +10,35 @@ mod batch;
 mod checked;
 mod clock;
 mod hot_set;
+mod keep;
+mod kept;
 mod path;
 mod plain;
+mod pool;
 mod runner;
 
-use crate::common::{Group, Help, WorkerShared};
+use crate::common::{Group, Help, Hop, WorkerShared};
 use crate::limits::BATCH_MAX;
+use crate::request::Seat;
 use crate::shared::Shared;
 use crate::stage::StateMachine;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, thread};
 use crate::wait::{Pause, Spinner};
 use batch::Batch;
 use hot_set::HotSet;
+pub(crate) use pool::PoolWorker;
 use runner::Runner;
+use std::time::Duration;
 
+/// Between two looks of a thread that is to leave at whether the others are done.
+const SETTLE_POLL: Duration = Duration::from_micros(50);
 /// Polls of an only hot group between two looks at everything else.
 const WATCH_POLLS: u32 = 16;
+
+/// Waits a little, as the pipeline ends, for others to end what they have.
+fn settle() {
+    thread::sleep(SETTLE_POLL);
+}
 
 /// What one worker thread owns.
 pub(crate) struct Worker<'s, M: StateMachine> {
@@ -35,6 +48,7 @@ pub(crate) struct Worker<'s, M: StateMachine> {
     index: usize,
     pub(crate) hot: HotSet,
     runner: Runner<'s, M>,
+    seat: Seat<'s, M>,
     /// Where the slots of a batch are written down as it is claimed.
     slots: [u32; BATCH_MAX],
 }
@@ -43,11 +57,13 @@ impl<'s, M: StateMachine> Worker<'s, M> {
     pub(crate) fn new(shared: &'s Shared<M>, index: usize, machine: M) -> Self {
         let groups = shared.groups.len().div_ceil(shared.homes);
         let own = &*shared.workers[index];
+        let seat = Seat { common: &shared.common, lane: index, hop: Hop::WORKERS };
         Self {
             index,
             own,
             hot: HotSet::with_capacity(index, groups),
-            runner: Runner::new(shared, &own.progress, machine),
+            runner: Runner::new(shared, &own.progress, seat, machine),
+            seat,
             slots: [0; BATCH_MAX],
             shared,
         }
@@ -66,7 +82,7 @@ impl<'s, M: StateMachine> Worker<'s, M> {
             if self.own.bell.is_rung() {
                 self.hot.admit_rung(self.shared);
             }
-            if self.serve_hot() || self.help() {
+            if self.serve_hot() | self.runner.serve_kept() || self.help() {
                 spinner.reset();
                 continue;
             }
@@ -77,8 +93,15 @@ impl<'s, M: StateMachine> Worker<'s, M> {
                 continue;
             }
             self.hot.demote_idle(self.shared);
+            if M::KEEPS && self.shared.closed.load(Ordering::Acquire) && self.runner.drain() {
+                continue;
+            }
             if self.shared.stop.load(Ordering::Relaxed) && !self.serve_all() {
-                break;
+                if self.runner.is_settled() {
+                    break;
+                }
+                settle();
+                continue;
             }
             if spinner.pause() == Pause::Park {
                 self.park();
@@ -147,7 +170,7 @@ impl<'s, M: StateMachine> Worker<'s, M> {
             return false;
         };
         let full = claimed.len == bound;
-        if shared.workers.len() > 1 {
+        if shared.pollers > 1 {
             if at_home {
                 // A batch that ends with the array may have more behind it, too.
                 let cut = full || window.ends_the_array(claimed);
@@ -155,8 +178,8 @@ impl<'s, M: StateMachine> Worker<'s, M> {
             }
             window.prepare(self.index, claimed, &self.slots);
         }
-        let batch = Batch::new(shared, &self.own.progress, index, claimed, &self.slots);
-        self.runner.serve(&batch, self.index, full);
+        let batch = Batch::new(shared, &self.own.progress, index, claimed, &self.slots, &self.seat);
+        self.runner.serve(&batch, full);
         true
     }
 
@@ -169,7 +192,8 @@ impl<'s, M: StateMachine> Worker<'s, M> {
         let window = &shared.group(index).window;
         let expected = window.expected(&mut self.slots);
         let slot = window.claimed_slot(expected, &self.slots, 0);
-        let batch = Batch::new(shared, &self.own.progress, index, expected, &self.slots);
+        let batch =
+            Batch::new(shared, &self.own.progress, index, expected, &self.slots, &self.seat);
         let full = window.pace().batch() == 1;
         if !(0..WATCH_POLLS).any(|_| slot.is_ready(expected.first)) {
             return false;
@@ -177,7 +201,7 @@ impl<'s, M: StateMachine> Worker<'s, M> {
         if window.has_ready(1) || window.pace().is_long() || !window.claim_expected(expected) {
             return self.serve_hot();
         }
-        self.runner.serve(&batch, self.index, full);
+        self.runner.serve(&batch, full);
         self.hot.polled(0, true);
         true
     }
@@ -220,8 +244,9 @@ impl<'s, M: StateMachine> Worker<'s, M> {
         }
         let own = self.own;
         self.shared.parked.fetch_add(1, Ordering::Relaxed);
-        own.event.wait_until(None, || {
+        own.event.wait_until(self.runner.next_due(), || {
             own.bell.is_rung()
+                || self.runner.is_called()
                 || own.nudged.load(Ordering::Relaxed)
                 || self.shared.stop.load(Ordering::Relaxed)
         });

@@ -1,11 +1,11 @@
 //! The hot loop: requests through their stages one after the other.
 
 use super::batch::Batch;
-use crate::cold::Failure;
 use crate::common::Control;
 use crate::request::Request;
 use crate::slot::{Phase, Slot};
 use crate::stage::{Runs, StateMachine, Step, StepKind, no_such_stage};
+use crate::status;
 use crate::sync::{self, AtomicU32, Ordering};
 
 /// How the hot loop left a request.
@@ -185,26 +185,18 @@ impl<M: StateMachine> Batch<'_, M> {
                 return Ok(next);
             }
             StepKind::Done => Phase::Done,
-            StepKind::Fail => failed(request),
-            StepKind::Drop => Phase::Dropped,
+            StepKind::Fail(status) => request.fails(status),
+            StepKind::Drop(status) => {
+                if M::KEEPS || status != status::DROP {
+                    request.note_status(status, status::DROP);
+                }
+                Phase::Dropped
+            }
+            kind => return self.keep(stage, kind, request),
         };
         self.progress.flow.leave(stage);
         Err(phase)
     }
-}
-
-/// A stage answered that the request has failed. The answer may have been kept from another request, and an
-/// error be left from one whose stage made it and then answered otherwise.
-#[cold]
-fn failed<M: StateMachine>(request: &mut Request<'_, M>) -> Phase {
-    let position = request.position();
-    let cold = request.cold_mut();
-    if matches!(cold.failure, Failure::Error(_)) && cold.failed_at == position {
-        return Phase::Failed;
-    }
-    cold.failure =
-        Failure::Panic("a stage answered `fail` without an error for this request".into());
-    Phase::Panicked
 }
 
 /// Runs from one stage of the table to the next, up to a step that leads elsewhere. The stage behind the last

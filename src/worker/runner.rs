@@ -7,7 +7,7 @@ use crate::cold::{Failure, NEVER_NS};
 use crate::common::Progress;
 use crate::limits::BATCH_MAX;
 use crate::panics;
-use crate::request::Request;
+use crate::request::{Request, Seat};
 use crate::shared::Shared;
 use crate::slot::Phase;
 use crate::stage::StateMachine;
@@ -15,21 +15,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What one worker runs requests with.
 pub(super) struct Runner<'s, M: StateMachine> {
-    shared: &'s Shared<M>,
-    progress: &'s Progress,
+    pub(super) shared: &'s Shared<M>,
+    pub(super) progress: &'s Progress,
+    pub(super) seat: Seat<'s, M>,
     /// None after a panic, until the factory has made another.
-    machine: Option<M>,
+    pub(super) machine: Option<M>,
     factory_panic: Option<Box<str>>,
     path: Path,
-    ends: Ends,
+    pub(super) ends: Ends,
     clock: BatchClock,
 }
 
 impl<'s, M: StateMachine> Runner<'s, M> {
-    pub(super) fn new(shared: &'s Shared<M>, progress: &'s Progress, machine: M) -> Self {
+    pub(super) fn new(
+        shared: &'s Shared<M>,
+        progress: &'s Progress,
+        seat: Seat<'s, M>,
+        machine: M,
+    ) -> Self {
         Self {
             shared,
             progress,
+            seat,
             machine: Some(machine),
             factory_panic: None,
             path: Path::with_capacity(shared.context.table.len()),
@@ -45,11 +52,15 @@ impl<'s, M: StateMachine> Runner<'s, M> {
 
     /// Runs a claimed batch and hands it back; `full` if it has reached its bound.
     #[inline(always)]
-    pub(super) fn serve(&mut self, batch: &Batch<'_, M>, lane: usize, full: bool) {
+    pub(super) fn serve(&mut self, batch: &Batch<'_, M>, full: bool) {
         let (claimed, context, group) = (batch.claimed, &self.shared.context, batch.group);
         let timing = self.clock.begin(claimed.len, full, || context.now_ns());
-        let phases = self.run(batch);
-        group.window.complete(lane, claimed, batch.slots, phases);
+        self.run(batch);
+        if M::KEEPS {
+            self.finish_led(batch);
+        }
+        let phases = self.ends.phases(claimed.len);
+        group.window.complete(self.seat.lane, claimed, batch.slots, phases);
         group.front.receive_event.notify();
         if let Some(elapsed_ns) = self.clock.end(timing, || context.now_ns()) {
             let batch_max = self.shared.rules.batch_max;
@@ -63,16 +74,16 @@ impl<'s, M: StateMachine> Runner<'s, M> {
         self.clock.pause();
     }
 
-    /// Runs a claimed batch. The phases that its requests ended in; `None` if all of them are done.
+    /// Runs a claimed batch, and notes how its requests ended.
     #[inline(always)]
-    fn run(&mut self, batch: &Batch<'_, M>) -> Option<&[Phase]> {
+    fn run(&mut self, batch: &Batch<'_, M>) {
         let len = batch.claimed.len;
         self.progress.begin_batch(batch.scope.group, len);
         self.ends.begin();
         let mut at = 0;
         while at < len {
             if self.machine.is_none() && !self.renew_machine() {
-                self.give_up(batch, at);
+                self.give_up(batch, at, 0);
                 break;
             }
             match self.run_from(batch, at) {
@@ -84,34 +95,49 @@ impl<'s, M: StateMachine> Runner<'s, M> {
             }
         }
         self.progress.end_batch(len);
-        self.ends.phases(len)
     }
 
     /// Runs the requests of a batch from the one at `from` on. If one of them panics: which, and its
     /// message.
     #[inline(always)]
     fn run_from(&mut self, batch: &Batch<'_, M>, from: usize) -> Result<(), (usize, Box<str>)> {
+        self.run_caught(batch, from, |batch, runner, request| {
+            batch.run(from, runner.machine, runner.path, runner.ends, request);
+        })
+    }
+
+    /// Runs requests of a batch from the one at `from` on, by a function. If one of them panics: which, and its
+    /// message.
+    #[inline(always)]
+    pub(super) fn run_caught<'b>(
+        &mut self,
+        batch: &'b Batch<'_, M>,
+        from: usize,
+        run: impl FnOnce(&'b Batch<'_, M>, Parts<'_, M>, &mut Request<'b, M>),
+    ) -> Result<(), (usize, Box<str>)> {
         // SAFETY: the slots were claimed by this worker, and are completed after this function; the
         // request stands for one after the other.
         let mut request = unsafe { Request::new(batch.slot(from), &batch.scope) };
-        let machine = self.machine.as_mut().expect("renewed above");
-        let (path, ends) = (&mut self.path, &mut self.ends);
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            batch.run(from, machine, path, ends, &mut request);
-        }));
+        let machine = self.machine.as_mut().expect("renewed before");
+        let parts = Parts { machine, path: &mut self.path, ends: &mut self.ends };
+        let result = catch_unwind(AssertUnwindSafe(|| run(batch, parts, &mut request)));
         result.map_err(|payload| {
             let at = request.position().wrapping_sub(batch.claimed.first) as usize;
             // What the panic left of the machine is not to be trusted.
             let broken = self.machine.take();
             panics::contain(|| drop(broken));
-            (at, panics::message(payload))
+            let message = panics::message(payload);
+            if M::KEEPS {
+                self.end_held(&message);
+            }
+            (at, message)
         })
     }
 
     /// Makes a fresh machine in place of one that panicked. If the factory panics too it is asked
     /// again for the next batch.
     #[cold]
-    fn renew_machine(&mut self) -> bool {
+    pub(super) fn renew_machine(&mut self) -> bool {
         match catch_unwind(AssertUnwindSafe(|| (self.shared.factory)())) {
             Ok(machine) => self.machine = Some(machine),
             Err(payload) => self.factory_panic = Some(panics::message(payload)),
@@ -119,12 +145,12 @@ impl<'s, M: StateMachine> Runner<'s, M> {
         self.machine.is_some()
     }
 
-    /// Ends the rest of a batch for which there is no machine.
+    /// Ends the rest of a batch, which was to go on at this stage, for which there is no machine.
     #[cold]
-    fn give_up(&mut self, batch: &Batch<'_, M>, from: usize) {
+    pub(super) fn give_up(&mut self, batch: &Batch<'_, M>, from: usize, stage: usize) {
         let cause = self.factory_panic.take().unwrap_or_default();
         for at in from..batch.claimed.len {
-            self.progress.flow.turn_back(0);
+            self.progress.flow.turn_back(stage);
             let message = format!("the machine's factory panicked: {cause}");
             self.panicked(batch, at, message.into_boxed_str());
         }
@@ -132,7 +158,7 @@ impl<'s, M: StateMachine> Runner<'s, M> {
 
     /// Ends the request that panicked inside a stage, or in a hook before it.
     #[cold]
-    fn end_panicked(&mut self, batch: &Batch<'_, M>, at: usize, message: Box<str>) {
+    pub(super) fn end_panicked(&mut self, batch: &Batch<'_, M>, at: usize, message: Box<str>) {
         if let Some((stage, _)) = self.progress.stage_and_group() {
             match std::mem::replace(&mut self.path.has_entered, true) {
                 true => self.progress.flow.leave(stage),
@@ -169,6 +195,13 @@ impl<'s, M: StateMachine> Runner<'s, M> {
     }
 }
 
+/// What running requests changes.
+pub(super) struct Parts<'e, M: StateMachine> {
+    pub(super) machine: &'e mut M,
+    pub(super) path: &'e mut Path,
+    pub(super) ends: &'e mut Ends,
+}
+
 /// How the requests of a batch ended. Most are done, so only the others are written down.
 #[derive(Debug)]
 pub(super) struct Ends {
@@ -186,20 +219,21 @@ impl Default for Ends {
 impl Ends {
     /// A new batch: all of them are done, unless something else is said.
     #[inline(always)]
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         if self.mixed {
             self.mixed = false;
             self.phases.fill(Phase::Done);
         }
     }
 
-    /// A request of the batch has ended so.
-    #[cold]
-    pub(super) fn set<M: StateMachine>(&mut self, request: &Request<'_, M>, phase: Phase) {
-        self.set_at(request.position().wrapping_sub(request.first()) as usize, phase);
+    /// How a request of the batch has ended.
+    pub(super) fn at(&self, at: usize) -> Phase {
+        self.phases[at]
     }
 
-    fn set_at(&mut self, at: usize, phase: Phase) {
+    /// A request of the batch has ended so.
+    #[cold]
+    pub(super) fn set_at(&mut self, at: usize, phase: Phase) {
         self.mixed |= phase != Phase::Done;
         self.phases[at] = phase;
     }

@@ -280,6 +280,7 @@ impl Machine {
             name: stage_name(here).to_owned(),
             run: Self::anywhere,
             next: next.as_ref().map(ids),
+            pool: None,
         };
         next.iter().enumerate().map(stage).collect()
     }
@@ -297,7 +298,7 @@ fn pause(tens: u8) {
 }
 
 const fn fixed(name: &'static str, run: stageline::StageFn<Machine>) -> Stage<Machine> {
-    Stage { name, run, next: None }
+    Stage { name, run, next: None, pool: None }
 }
 
 impl Machine {

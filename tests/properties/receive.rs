@@ -122,12 +122,15 @@ impl Consumer {
     fn look(&self, output: &Output<'_, Machine>) -> Got {
         let ending = match output.outcome() {
             Outcome::Done => Ending::Done,
-            Outcome::Failed(fault) => Ending::Failed(fault.number, fault.visit),
-            Outcome::Dropped => Ending::Dropped,
+            Outcome::Failed { error: fault, .. } => Ending::Failed(fault.number, fault.visit),
+            Outcome::Dropped { .. } => Ending::Dropped,
             Outcome::Cancelled => Ending::Cancelled,
             Outcome::Expired => Ending::Expired,
             Outcome::Panicked(text) => Ending::Panicked(text.to_owned()),
             Outcome::Cyclic(cycle) => Ending::Cyclic(cycle.to_string()),
+            Outcome::FailedAs { .. } | Outcome::Abandoned => {
+                unreachable!("no stage here answers so")
+            }
         };
         Got {
             position: output.position(),

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Modules by rank. One may use those of lower ranks, and of its own rank where no cycle results.
 pub const LAYERS: &[&[&str]] = &[
     &["sync", "limits"],
-    &["slab", "panics"],
-    &["slot", "cold"],
+    &["slab", "panics", "status"],
+    &["slot", "cold", "kept"],
     &["ring"],
     &["bell", "wait", "pace"],
     &["window"],
     &["stats", "error"],
     &["common"],
-    &["stage", "request", "graph", "outcome"],
+    &["stage", "request", "ticket", "retry", "graph", "outcome"],
     &["shared"],
     &["group", "worker", "topology"],
     &["pipeline"],

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use proc_macro2::{Ident, Span};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{FnArg, GenericParam, ImplItem, ImplItemFn, ItemImpl, ReturnType, Signature, Type};
+use syn::{
+    FnArg, GenericParam, ImplItem, ImplItemFn, ItemImpl, LitStr, ReturnType, Signature, Type,
+};
 
 use crate::errors::Errors;
 use crate::parse::{Mark, Role};
@@ -35,6 +37,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) id: Ident,
     /// The constants of the stages named in `next`.
     pub(crate) next: Option<Vec<Ident>>,
+    pub(crate) pool: Option<&'a LitStr>,
 }
 
 /// Checks all of the block. The result is fit for the full expansion only if
@@ -47,21 +50,24 @@ pub(crate) fn machine<'a>(
     let stages: Vec<_> = marks
         .iter()
         .filter_map(|mark| match &mark.role {
-            Role::Stage { next } => Some((method(block, mark)?, next.as_deref())),
+            Role::Stage { next, pool } => {
+                Some((method(block, mark)?, next.as_deref(), pool.as_ref()))
+            }
             Role::Close => None,
         })
         .collect();
-    count(block, &stages, errors);
-    let names = Names::new(block, stages.iter().map(|(method, _)| *method));
+    let methods: Vec<_> = stages.iter().map(|(method, ..)| *method).collect();
+    count(block, &methods, errors);
+    let names = Names::new(block, methods.into_iter());
     let mut taken = HashMap::new();
     let mut kept = Vec::new();
-    for (method, next) in stages {
+    for (method, next, pool) in stages {
         stage_signature(method, errors);
         no_cfg(method, errors);
         let next = next.map(|next| successors(next, &names, errors));
         if let Some(id) = id(method, &names, &mut taken, errors) {
             let name = text(&method.sig.ident);
-            kept.push(Stage { method, name, id, next });
+            kept.push(Stage { method, name, id, next, pool });
         }
     }
     kept.truncate(MAX_STAGES);
@@ -83,7 +89,7 @@ fn id_of(name: &str, span: Span) -> Ident {
     Ident::new(&name.to_uppercase(), span)
 }
 
-fn count(block: &ItemImpl, stages: &[(&ImplItemFn, Option<&[Ident]>)], errors: &mut Errors) {
+fn count(block: &ItemImpl, stages: &[&ImplItemFn], errors: &mut Errors) {
     if stages.is_empty() {
         errors.over(
             &block.self_ty,
@@ -91,7 +97,7 @@ fn count(block: &ItemImpl, stages: &[(&ImplItemFn, Option<&[Ident]>)], errors: &
              requests start at the first",
         );
     }
-    if let Some((method, _)) = stages.get(MAX_STAGES) {
+    if let Some(method) = stages.get(MAX_STAGES) {
         errors.at(
             method.sig.ident.span(),
             format!(

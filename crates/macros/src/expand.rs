@@ -27,7 +27,8 @@ pub(crate) fn recovered(machine: &Machine<'_>, args: &Args) -> TokenStream {
         ::stageline::Stage {
             name: "",
             run: |_, _| ::core::unreachable!(),
-            next: ::core::option::Option::None
+            next: ::core::option::Option::None,
+            pool: ::core::option::Option::None
         }
     };
     with_impls(machine, args, &stage, None)
@@ -52,6 +53,11 @@ fn with_impls(
         Some(error) => quote!(#error),
         None => quote!(::core::convert::Infallible),
     };
+    let keeps = args.keeps.then(|| {
+        quote!(
+            const KEEPS: bool = true;
+        )
+    });
     quote! {
         #block
 
@@ -64,6 +70,7 @@ fn with_impls(
             type Error = #error;
             const STAGES: ::stageline::StageTable<Self> =
                 ::stageline::StageTable::new(const { &[#stages] });
+            #keeps
             #close
         }
     }
@@ -90,7 +97,11 @@ fn stage(stage: &Stage<'_>) -> TokenStream {
         }
         None => quote!(::core::option::Option::None),
     };
-    quote!(::stageline::Stage { name: #name, run: #run, next: #next })
+    let pool = match stage.pool {
+        Some(pool) => quote!(::core::option::Option::Some(#pool)),
+        None => quote!(::core::option::Option::None),
+    };
+    quote!(::stageline::Stage { name: #name, run: #run, next: #next, pool: #pool })
 }
 
 fn close(method: &Ident) -> TokenStream {

@@ -45,11 +45,13 @@
 //!                 name: "check",
 //!                 run: Self::check,
 //!                 next: ::core::option::Option::Some(&[Self::PRICE]),
+//!                 pool: ::core::option::Option::None,
 //!             },
 //!             ::stageline::Stage {
 //!                 name: "price",
 //!                 run: Self::price,
 //!                 next: ::core::option::Option::Some(&[]),
+//!                 pool: ::core::option::Option::None,
 //!             },
 //!         ]
 //!     });
@@ -96,6 +98,8 @@ use errors::Errors;
 /// - `data = TYPE`: the type that a request carries. Required.
 /// - `error = TYPE`: the type of a request's failure. Without it,
 ///   `::core::convert::Infallible`.
+/// - `keeps`: the machine keeps requests (`StateMachine::KEEPS`): its stages may
+///   hold, retry and suspend them, and be run by pools.
 ///
 /// # Markers
 ///
@@ -103,6 +107,7 @@ use errors::Errors;
 ///   source order. The stages that can follow it are not declared.
 /// - `#[stage(next = [price, ship])]`: the stages that can follow, by the names
 ///   of their methods. `next = []` makes it a last stage.
+/// - `#[stage(pool = "disk")]`: the stage is run by the threads of this pool.
 /// - `#[close]`: the method is called as `StateMachine::close`. At most one.
 ///
 /// The id of a stage is a constant with the name of the method in upper case and

@@ -4,7 +4,8 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{
-    Attribute, Error, Ident, ImplItem, Item, ItemImpl, MacroDelimiter, Meta, Result, Token, Type,
+    Attribute, Error, Ident, ImplItem, Item, ItemImpl, LitStr, MacroDelimiter, Meta, Result, Token,
+    Type,
 };
 
 use crate::errors::Errors;
@@ -14,6 +15,8 @@ use crate::errors::Errors;
 pub(crate) struct Args {
     pub(crate) data: Option<Type>,
     pub(crate) error: Option<Type>,
+    /// The machine keeps requests.
+    pub(crate) keeps: bool,
 }
 
 /// A method that carries a marker.
@@ -27,6 +30,8 @@ pub(crate) enum Role {
     Stage {
         /// The names in `next = [...]`; `None` if the stage declares none.
         next: Option<Vec<Ident>>,
+        /// The name in `pool = ".."`.
+        pool: Option<LitStr>,
     },
     Close,
 }
@@ -58,6 +63,13 @@ pub(crate) fn args(tokens: TokenStream, errors: &mut Errors) -> Args {
 
 fn argument(input: ParseStream<'_>, args: &mut Args, errors: &mut Errors) -> Result<()> {
     let key = input.call(Ident::parse_any)?;
+    if key == "keeps" {
+        if args.keeps {
+            errors.at(key.span(), "duplicate argument `keeps`");
+        }
+        args.keeps = true;
+        return Ok(());
+    }
     let slot = if key == "data" {
         &mut args.data
     } else if key == "error" {
@@ -66,8 +78,8 @@ fn argument(input: ParseStream<'_>, args: &mut Args, errors: &mut Errors) -> Res
         errors.at(
             key.span(),
             format!(
-                "unknown argument `{key}`; `#[state_machine]` takes `data = TYPE` \
-                 and `error = TYPE`"
+                "unknown argument `{key}`; `#[state_machine]` takes `data = TYPE`, \
+                 `error = TYPE` and `keeps`"
             ),
         );
         return skip_value(input);
@@ -174,49 +186,62 @@ fn role(marker: &Attribute, errors: &mut Errors) -> Role {
         }
         return Role::Close;
     }
-    let next = match &marker.meta {
-        Meta::Path(_) => None,
+    let args = match &marker.meta {
+        Meta::Path(_) => StageArgs::default(),
         Meta::List(list) if matches!(list.delimiter, MacroDelimiter::Paren(_)) => {
             let parsed = marker.parse_args_with(|input: ParseStream<'_>| stage_args(input, errors));
             // The method stays a stage, so that its name is known to the others.
             parsed.unwrap_or_else(|error| {
                 errors.add(error);
-                None
+                StageArgs::default()
             })
         }
         _ => {
             errors.over(marker, "expected `#[stage]` or `#[stage(next = [..])]`");
-            None
+            StageArgs::default()
         }
     };
-    Role::Stage { next }
+    Role::Stage { next: args.next, pool: args.pool }
 }
 
-fn stage_args(input: ParseStream<'_>, errors: &mut Errors) -> Result<Option<Vec<Ident>>> {
-    let mut next = None;
+/// The arguments of `#[stage(...)]`.
+#[derive(Default)]
+struct StageArgs {
+    next: Option<Vec<Ident>>,
+    pool: Option<LitStr>,
+}
+
+fn stage_args(input: ParseStream<'_>, errors: &mut Errors) -> Result<StageArgs> {
+    let mut args = StageArgs::default();
     while !input.is_empty() {
         let key = input.call(Ident::parse_any)?;
-        if key != "next" {
+        if key == "pool" {
+            input.parse::<Token![=]>()?;
+            let name = input.parse()?;
+            if args.pool.replace(name).is_some() {
+                errors.at(key.span(), "duplicate argument `pool`");
+            }
+        } else if key != "next" {
             errors.at(
                 key.span(),
-                format!("unknown argument `{key}`; `#[stage]` takes `next = [..]`"),
+                format!(
+                    "unknown argument `{key}`; `#[stage]` takes `next = [..]` and `pool = \"..\"`"
+                ),
             );
             input.parse::<Option<Token![=]>>()?;
             until_comma(input)?;
         } else {
             input.parse::<Token![=]>()?;
             let names = names(input, errors)?;
-            if next.is_some() {
+            if args.next.replace(names).is_some() {
                 errors.at(key.span(), "duplicate argument `next`");
-            } else {
-                next = Some(names);
             }
         }
         if !input.is_empty() {
             input.parse::<Token![,]>()?;
         }
     }
-    Ok(next)
+    Ok(args)
 }
 
 fn names(input: ParseStream<'_>, errors: &mut Errors) -> Result<Vec<Ident>> {

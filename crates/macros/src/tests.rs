@@ -123,17 +123,20 @@ fn the_expansion_has_the_block_the_ids_and_the_impl() {
                 ::stageline::Stage {
                     name: "check",
                     run: Self::check,
-                    next: ::core::option::Option::Some(&[Self::PRICE, Self::FINAL])
+                    next: ::core::option::Option::Some(&[Self::PRICE, Self::FINAL]),
+                    pool: ::core::option::Option::None
                 },
                 ::stageline::Stage {
                     name: "price",
                     run: Self::price,
-                    next: ::core::option::Option::None
+                    next: ::core::option::Option::None,
+                    pool: ::core::option::Option::None
                 },
                 ::stageline::Stage {
                     name: "final",
                     run: Self::r#final,
-                    next: ::core::option::Option::Some(&[])
+                    next: ::core::option::Option::Some(&[]),
+                    pool: ::core::option::Option::None
                 }
             ] });
             fn close(&mut self) { Self::finish(self) }
@@ -163,7 +166,7 @@ fn generics_go_on_both_impls_and_error_has_a_default() {
             type Data = Vec<(T, u8)>;
             type Error = ::core::convert::Infallible;
             const STAGES: ::stageline::StageTable<Self> = ::stageline::StageTable::new(const { &[
-                ::stageline::Stage { name: "check", run: Self::check, next: ::core::option::Option::None }
+                ::stageline::Stage { name: "check", run: Self::check, next: ::core::option::Option::None, pool: ::core::option::Option::None }
             ] });
         }
     };
@@ -212,7 +215,8 @@ fn with_errors_the_ids_and_an_impl_stay() {
                 ::stageline::Stage {
                     name: "",
                     run: |_, _| ::core::unreachable!(),
-                    next: ::core::option::Option::None
+                    next: ::core::option::Option::None,
+                    pool: ::core::option::Option::None
                 }
             ] });
         }

@@ -146,11 +146,11 @@ pub fn assert_covers(ledger: &Ledger, received: &Ledger) {
 fn end_of(output: &Output<'_, Driven>, sent: &Sent, dag: bool) -> End {
     match output.outcome() {
         Outcome::Done => End::Done,
-        Outcome::Failed(trouble) => {
+        Outcome::Failed { error: trouble, .. } => {
             assert_eq!(*trouble.id, sent.id, "the error of another request");
             End::Failed
         }
-        Outcome::Dropped => End::Dropped,
+        Outcome::Dropped { .. } => End::Dropped,
         Outcome::Cancelled => End::Cancelled,
         Outcome::Expired => End::Expired,
         Outcome::Panicked(message) => {
@@ -164,6 +164,7 @@ fn end_of(output: &Output<'_, Driven>, sent: &Sent, dag: bool) -> End {
             assert_eq!(way.to_string(), names.take(stages).collect::<Vec<_>>().join(" -> "));
             End::Cyclic
         }
+        Outcome::FailedAs { .. } | Outcome::Abandoned => unreachable!("no stage here answers so"),
     }
 }
 

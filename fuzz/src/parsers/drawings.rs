@@ -48,6 +48,7 @@ pub fn check(stages: &[Stage]) {
         name: stage.name.clone(),
         run: end,
         next: next.as_ref().map(ids),
+        pool: None,
     });
     let builder = Pipeline::builder(|| Idle).stages(table).workers(1).groups(1).window(2);
     let graph = builder.build().expect("each stage leads to the one behind it").graph();

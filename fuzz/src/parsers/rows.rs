@@ -38,7 +38,7 @@ fn check_message(message: &str) {
 fn check_row(row: &ByteRecord, output: &Output<'_, FlightMachine>) {
     match output.outcome() {
         Outcome::Done => check_flight(row, output),
-        Outcome::Failed(reject) => {
+        Outcome::Failed { error: reject, .. } => {
             check_message(&reject.to_string());
             match reject {
                 Reject::Malformed(malformed) => assert!(malformed.column <= COLUMNS.len()),

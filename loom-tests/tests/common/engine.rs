@@ -22,8 +22,12 @@ impl Machine {
 impl StateMachine for Machine {
     type Data = u64;
     type Error = ();
-    const STAGES: StageTable<Self> =
-        StageTable::new(&[Stage { name: "negate", run: Self::negate, next: Some(&[]) }]);
+    const STAGES: StageTable<Self> = StageTable::new(&[Stage {
+        name: "negate",
+        run: Self::negate,
+        next: Some(&[]),
+        pool: None,
+    }]);
 }
 
 /// What the threads share.

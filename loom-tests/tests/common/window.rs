@@ -13,7 +13,7 @@ pub const RUN: u64 = 1_000;
 
 /// A window of this size, opened in this order, that starts at `position`.
 pub fn window(size: usize, lanes: usize, position: u64, order: Order) -> Arc<Payloads> {
-    let window = Window::try_new(size, lanes, position, &mut || 0).expect("little memory");
+    let window = Window::try_new(size, lanes, position, false, &mut || 0).expect("little memory");
     window.reopen(order);
     Arc::new(window)
 }

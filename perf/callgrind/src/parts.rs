@@ -49,9 +49,9 @@ impl StateMachine for Trivial {
     type Data = Payload;
     type Error = Infallible;
     const STAGES: StageTable<Self> = StageTable::new(&[
-        Stage { name: "one", run: Self::one, next: None },
-        Stage { name: "two", run: Self::two, next: None },
-        Stage { name: "three", run: Self::three, next: None },
+        Stage { name: "one", run: Self::one, next: None, pool: None },
+        Stage { name: "two", run: Self::two, next: None, pool: None },
+        Stage { name: "three", run: Self::three, next: None, pool: None },
     ]);
 }
 

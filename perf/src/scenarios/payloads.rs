@@ -45,9 +45,9 @@ impl<const WORDS: usize> StateMachine for Wide<WORDS> {
     type Data = [u64; WORDS];
     type Error = Infallible;
     const STAGES: StageTable<Self> = StageTable::new(&[
-        Stage { name: "add_up", run: Self::add_up, next: None },
-        Stage { name: "flip", run: Self::flip, next: None },
-        Stage { name: "end", run: Self::end, next: None },
+        Stage { name: "add_up", run: Self::add_up, next: None, pool: None },
+        Stage { name: "flip", run: Self::flip, next: None, pool: None },
+        Stage { name: "end", run: Self::end, next: None, pool: None },
     ]);
 }
 

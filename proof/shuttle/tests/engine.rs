@@ -52,9 +52,9 @@ impl StateMachine for Machine {
     type Data = Ticket;
     type Error = u64;
     const STAGES: StageTable<Self> = StageTable::new(&[
-        Stage { name: "first", run: Self::first, next: None },
-        Stage { name: "second", run: Self::second, next: None },
-        Stage { name: "third", run: Self::third, next: Some(&[]) },
+        Stage { name: "first", run: Self::first, next: None, pool: None },
+        Stage { name: "second", run: Self::second, next: None, pool: None },
+        Stage { name: "third", run: Self::third, next: Some(&[]), pool: None },
     ]);
 }
 

@@ -31,8 +31,10 @@ impl Counts {
         ledger.received += 1;
         *match outcome {
             Outcome::Done => &mut ledger.done,
-            Outcome::Failed(_) => &mut ledger.failed,
-            Outcome::Dropped => &mut ledger.dropped,
+            Outcome::Failed { .. } | Outcome::FailedAs { .. } | Outcome::Abandoned => {
+                &mut ledger.failed
+            }
+            Outcome::Dropped { .. } => &mut ledger.dropped,
             Outcome::Cancelled => &mut ledger.cancelled,
             Outcome::Expired => &mut ledger.expired,
             Outcome::Panicked(_) => &mut ledger.panicked,

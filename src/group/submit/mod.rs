@@ -3,7 +3,7 @@
 mod fill;
 
 use crate::cold::{NEVER_NS, VOID_NS};
-use crate::common::{Control, Group};
+use crate::common::Control;
 use crate::error::{SubmitError, SubmitTimeoutError, TrySubmitError};
 use crate::shared::GroupHandle;
 use crate::stage::StateMachine;
@@ -442,8 +442,9 @@ impl<M: StateMachine, const SHARED: bool> fmt::Debug for SubmitEnd<M, SHARED> {
 }
 
 /// Cancels a group and wakes who waits to submit to it.
-pub(super) fn cancel<T, E>(group: &Group<T, E>) {
+pub(super) fn cancel<M: StateMachine>(group: &GroupHandle<M>) {
     group.set_control(Control::CANCELLED);
     group.front.submit_event.notify();
     group.front.receive_event.notify();
+    group.shared().tell_keepers();
 }

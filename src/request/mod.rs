@@ -1,9 +1,13 @@
 //! The in-place view of a slot that a stage gets.
 
+mod kept;
+
 use crate::cold::{Cold, Failure, NEVER_NS};
-use crate::slot::Slot;
+use crate::common::Common;
+use crate::slot::{Phase, Slot};
 use crate::stage::{StageId, StateMachine, Step, Table};
-use crate::sync::{AtomicU32, Ordering};
+use crate::status;
+use crate::sync::{Arc, AtomicU32, Ordering};
 use crate::window::Window;
 use std::fmt;
 use std::marker::PhantomData;
@@ -26,10 +30,29 @@ impl<M: StateMachine> Context<M> {
     }
 }
 
+/// What a thread that runs stages is among the others.
+pub(crate) struct Seat<'s, M: StateMachine> {
+    pub(crate) common: &'s Arc<Common<M::Data, M::Error>>,
+    /// Its index among them.
+    pub(crate) lane: usize,
+    /// The queue that it takes requests from.
+    pub(crate) hop: usize,
+}
+
+impl<M: StateMachine> Clone for Seat<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M: StateMachine> Copy for Seat<'_, M> {}
+
 /// What the requests of one batch have in common.
 pub(crate) struct Scope<'r, M: StateMachine> {
     pub(crate) window: &'r Window<M::Data, M::Error>,
     pub(crate) context: &'r Context<M>,
+    /// The thread that runs them.
+    pub(crate) seat: &'r Seat<'r, M>,
     /// The stage that the worker is in.
     pub(crate) stage: &'r AtomicU32,
     pub(crate) group: u32,
@@ -103,6 +126,29 @@ impl<'r, M: StateMachine> Request<'r, M> {
 }
 
 impl<M: StateMachine> Request<'_, M> {
+    /// Its stage has answered that it has failed, with this status. The answer may have been kept from another
+    /// request, and an error be left from one whose stage made it and then answered otherwise.
+    #[cold]
+    pub(crate) fn fails(&mut self, status: u32) -> Phase {
+        let position = self.position();
+        self.note_status(status, status::FAIL);
+        let cold = self.cold_mut();
+        if !matches!(cold.failure, Failure::Error(_)) || cold.failed_at != position {
+            cold.failure = Failure::Status;
+        }
+        Phase::Failed
+    }
+
+    /// Notes the status by which it ends, unless it is the usual one and no other has been noted.
+    #[cold]
+    pub(crate) fn note_status(&mut self, status: u32, usual: u32) {
+        let position = self.position();
+        let cold = self.cold_mut();
+        if status != usual || cold.status_of(position).is_some() {
+            (cold.status, cold.status_at) = (status, position);
+        }
+    }
+
     /// The answer: go on to this stage.
     #[inline(always)]
     pub fn next(&self, stage: StageId<M>) -> Step {
@@ -118,12 +164,19 @@ impl<M: StateMachine> Request<'_, M> {
     /// The answer: the request has failed.
     #[inline]
     pub fn fail(&mut self, error: M::Error) -> Step {
+        self.set_error(error);
+        Step::FAIL
+    }
+
+    /// Says with what the request has failed, for a stage that answers by a status of its own
+    /// ([`Step::from_status`]).
+    #[inline]
+    pub fn set_error(&mut self, error: M::Error) {
         let position = self.position();
         let cold = self.cold_mut();
         // The failure first: the one before, which is dropped, may panic.
         cold.failure = Failure::Error(error);
         cold.failed_at = position;
-        Step::FAIL
     }
 
     /// The answer: the request is dropped. Its group still receives it, as dropped.

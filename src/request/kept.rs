@@ -1,0 +1,168 @@
+//! A request that outlives its stage's call: for machines that keep requests ([`StateMachine::KEEPS`]).
+
+use super::Request;
+use crate::common::{Flush, Keeper, Owned};
+use crate::kept::{Entries, Kept, Link};
+use crate::stage::{StateMachine, Step};
+use crate::sync::Arc;
+use crate::ticket::Ticket;
+use std::time::Duration;
+
+/// Refuses, as the program is compiled, what a machine that keeps no requests cannot do.
+macro_rules! keeps {
+    ($machine:ident) => {
+        const {
+            assert!(
+                $machine::KEEPS,
+                "the machine does not say that it keeps requests: `const KEEPS: bool = true`"
+            );
+        }
+    };
+}
+
+impl<M: StateMachine> Request<'_, M> {
+    /// The answer: run it again, later, by the [policy](crate::Retry) of the stage or of the pipeline. When the attempts
+    /// are spent it fails with this error.
+    #[inline]
+    pub fn retry(&mut self, error: M::Error) -> Step {
+        keeps!(M);
+        self.set_error(error);
+        Step::RETRY
+    }
+
+    /// Which attempt this is: 1, unless a stage has asked for retries of the request. They are counted as long as one
+    /// stage asks, and anew when another one does.
+    pub fn attempt(&self) -> u32 {
+        let position = self.position();
+        if !M::KEEPS { 1 } else { self.kept(|kept| kept.if_of(position).map_or(1, Kept::attempts)) }
+    }
+
+    /// The answer: the request is held, and waits for more. It goes on when this stage makes another request the
+    /// [leader](Self::lead) of those that it holds, and then shares what becomes of that one. Errors are shared by
+    /// cloning them.
+    ///
+    /// No later than `at_most` after the first of them was held, and when the pipeline drains, the stage is called
+    /// with that first one again, which then leads the others; [`flush`](Self::flush) says so. If it is held again,
+    /// all of them are.
+    ///
+    /// Each worker's machine holds its own requests, of all groups. A machine that panics takes what it
+    /// holds with it: they end as panicked.
+    #[inline]
+    pub fn hold(&mut self, at_most: Duration) -> Step
+    where
+        M::Error: Clone,
+    {
+        keeps!(M);
+        self.keeper(|keeper| {
+            keeper.share = Some(M::Error::clone);
+            keeper.hold_ns = u64::try_from(at_most.as_nanos()).unwrap_or(u64::MAX);
+        });
+        Step::HOLD
+    }
+
+    /// How many requests this stage of this machine holds.
+    pub fn held(&mut self) -> usize {
+        keeps!(M);
+        let stage = self.stage().index();
+        self.keeper(|keeper| keeper.holds[stage].len)
+    }
+
+    /// Makes this request the leader of those that the stage holds: from now on they share what becomes of it,
+    /// retries included. Returns how many follow it. (Of a batch that is [flushed](Self::flush) it leads already.)
+    ///
+    /// A leader is not stopped by a deadline or by the end of its group, since the others may be of other groups.
+    pub fn lead(&mut self) -> usize {
+        keeps!(M);
+        let (stage, link) = (self.stage().index(), self.link());
+        let at = self.position().wrapping_sub(self.first()) as u16;
+        let position = self.position();
+        // SAFETY: this thread owns the request and what its machine holds.
+        let entries = unsafe { Owned::new(self.scope.seat.common) };
+        self.keeper(|keeper| {
+            if keeper.flush.is_some() {
+                return entries.entry(link, |entry| entry.led as usize);
+            }
+            entries.entry(link, |entry| entry.of(position).led = 0);
+            let led = keeper.lead(&entries, stage, link);
+            if led > 0 && !keeper.leaders.contains(&at) {
+                keeper.leaders.push(at);
+            }
+            led
+        })
+    }
+
+    /// Why the stage is called with a request that it has held: none, if it is called with a new one.
+    pub fn flush(&mut self) -> Option<Flush> {
+        keeps!(M);
+        self.keeper(|keeper| keeper.flush)
+    }
+
+    /// Calls `each` with the payload of every request that follows this one since it last [led](Self::lead), in the
+    /// order in which they were held.
+    pub fn for_each_follower(&mut self, mut each: impl FnMut(&mut M::Data)) {
+        keeps!(M);
+        // SAFETY: this thread owns the request and those that follow it.
+        let entries = unsafe { Owned::new(self.scope.seat.common) };
+        let position = self.position();
+        let (mut link, led) = entries.entry(self.link(), |entry| {
+            let entry = entry.of(position);
+            (entry.followers, entry.led)
+        });
+        for _ in 0..led {
+            let window = &self.scope.seat.common.group(link.group()).window;
+            // SAFETY: as above; the exclusive borrow of the leader makes it the only reference.
+            unsafe { window.value(link.slot(), |value| each(&mut *value)) };
+            link = entries.entry(link, |entry| entry.next);
+        }
+    }
+
+    /// The answer: the request waits, held by nobody, until the [`Ticket`] is used that `hand_out` is given. The ticket
+    /// may be used at once, before the stage has returned.
+    pub fn suspend(&mut self, hand_out: impl FnOnce(Ticket<M>)) -> Step {
+        keeps!(M);
+        let position = self.position();
+        self.kept_mut(|kept| kept.of(position).has_ticket = true);
+        hand_out(Ticket::new(Arc::clone(self.scope.seat.common), self.link()));
+        Step::SUSPEND
+    }
+
+    /// Says something of the request, for who receives it ([`Output::description`](crate::Output::description)):
+    /// up to [`DESCRIPTION_MAX`](crate::limits::DESCRIPTION_MAX) bytes, cut off at the end of a character. What was
+    /// said before is forgotten.
+    pub fn describe(&mut self, text: &str) {
+        keeps!(M);
+        let position = self.position();
+        self.kept_mut(|kept| kept.of(position).describe(text));
+    }
+
+    /// Whether others share its outcome.
+    pub(crate) fn leads(&self) -> bool {
+        let position = self.position();
+        M::KEEPS
+            && self.kept(|kept| {
+                kept.if_of(position).is_some_and(|kept| kept.followers.some().is_some())
+            })
+    }
+
+    /// Where it stands.
+    pub(crate) fn link(&self) -> Link {
+        Link::new(self.scope.group, self.scope.window.index_of(self.slot))
+    }
+
+    fn keeper<R>(&mut self, f: impl FnOnce(&mut Keeper<M::Error>) -> R) -> R {
+        // SAFETY: the keeper of the thread that runs the request; the calls of this file do not nest.
+        unsafe { self.scope.seat.common.keepers[self.scope.seat.lane].with(f) }
+    }
+
+    fn kept<R>(&self, f: impl FnOnce(&Kept) -> R) -> R {
+        let window = self.scope.window;
+        // SAFETY: by the contract of `new` the slot is owned, and `&self` excludes `kept_mut`.
+        unsafe { window.kept(window.index_of(self.slot), |kept| f(&*kept)) }
+    }
+
+    fn kept_mut<R>(&mut self, f: impl FnOnce(&mut Kept) -> R) -> R {
+        let window = self.scope.window;
+        // SAFETY: as in `kept`; the exclusive borrow makes it the only reference.
+        unsafe { window.kept(window.index_of(self.slot), |kept| f(&mut *kept)) }
+    }
+}

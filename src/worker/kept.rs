@@ -1,0 +1,330 @@
+//! How a thread goes on with requests that it has kept, or that others have handed to it (`crate::kept` says where
+//! they are meanwhile).
+
+use super::batch::Batch;
+use super::checked::From;
+use super::runner::Runner;
+use crate::cold::{Failure, NEVER_NS};
+use crate::common::{Control, Flush, Keeper, Owned};
+use crate::kept::{Entries, Link, Parked};
+use crate::panics;
+use crate::shared::Shared;
+use crate::slot::Phase;
+use crate::stage::StateMachine;
+use crate::sync::Ordering;
+use crate::window::Claimed;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// Requests that a thread takes out of its queue, or its wheel, before it looks at anything else.
+const TURN_MAX: usize = 32;
+
+impl<M: StateMachine> Runner<'_, M> {
+    /// Goes on with requests that others have handed to this thread, or that are due. Whether there were any.
+    #[inline(always)]
+    pub(super) fn serve_kept(&mut self) -> bool {
+        M::KEEPS && (self.serve_queue() | self.serve_due())
+    }
+
+    fn serve_queue(&mut self) -> bool {
+        let shared = self.shared;
+        let queue = &shared.hops[self.seat.hop].queue;
+        if queue.is_empty() {
+            return false;
+        }
+        (0..TURN_MAX).map_while(|_| queue.pop()).map(|link| self.go_on(link)).count() > 0
+    }
+
+    fn serve_due(&mut self) -> bool {
+        // SAFETY: this thread owns what it keeps.
+        let entries = unsafe { Owned::new(&self.shared.common) };
+        let cancels = self.shared.cancels.load(Ordering::Acquire);
+        let (next_ns, swept) = self.keeper(|keeper| {
+            (keeper.next_ns(), std::mem::replace(&mut keeper.cancels, cancels) == cancels)
+        });
+        if next_ns == u64::MAX {
+            return false;
+        }
+        if !swept {
+            self.sweep(&entries);
+        }
+        let now_ns = self.shared.context.now_ns();
+        if now_ns < next_ns {
+            return !swept;
+        }
+        let mut any = false;
+        for _ in 0..TURN_MAX {
+            let Some(link) = self.keeper(|keeper| keeper.wheel.pop_due(&entries, now_ns)) else {
+                break;
+            };
+            self.go_on(link);
+            any = true;
+        }
+        any | self.flush(Flush::Age, &entries, |due_ns| due_ns <= now_ns)
+    }
+
+    /// Ends the requests of cancelled groups that wait for a retry.
+    fn sweep(&mut self, entries: &impl Entries) {
+        let shared = self.shared;
+        let is_cancelled = |link: Link| {
+            shared.group(link.group()).control() & Control::CANCELLED != 0
+                && entries.entry(link, |entry| entry.followers == Link::NONE)
+        };
+        while let Some(link) = self.keeper(|keeper| keeper.wheel.pop_where(entries, is_cancelled)) {
+            self.go_on(link);
+        }
+    }
+
+    /// Calls the stages that hold requests which are due. Whether there were any.
+    fn flush(&mut self, why: Flush, entries: &impl Entries, is_due: impl Fn(u64) -> bool) -> bool {
+        let mut any = false;
+        while let Some((stage, leader)) =
+            self.keeper(|keeper| keeper.pop_held(entries, |hold| is_due(hold.due_ns)))
+        {
+            any = true;
+            let is_cancelled =
+                self.shared.group(leader.group()).control() & Control::CANCELLED != 0;
+            if why == Flush::Drain && is_cancelled {
+                finish_followers(self.shared, self.seat.lane, leader, Phase::Cancelled);
+                end_kept(self.shared, self.seat.lane, leader, Phase::Cancelled, (Failure::None, 0));
+                continue;
+            }
+            self.keeper(|keeper| {
+                keeper.lead(entries, stage, leader);
+                keeper.flush = Some(why);
+            });
+            self.go_on(leader);
+            self.keeper(|keeper| keeper.flush = None);
+        }
+        any
+    }
+
+    /// As the pipeline closes: lets go of all that is held. Whether there was anything.
+    #[cold]
+    pub(super) fn drain(&mut self) -> bool {
+        // SAFETY: this thread owns what it keeps.
+        let entries = unsafe { Owned::new(&self.shared.common) };
+        M::KEEPS && self.flush(Flush::Drain, &entries, |_| true)
+    }
+
+    /// Whether this thread keeps nothing, and no other one has what it may have to go on with.
+    pub(super) fn is_settled(&self) -> bool {
+        !M::KEEPS
+            || (self.keeper(|keeper| keeper.is_empty())
+                && self.shared.hops[self.seat.hop].queue.is_empty()
+                && self.shared.is_settled())
+    }
+
+    /// When this thread has to look after what it keeps.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        if !M::KEEPS {
+            return None;
+        }
+        let next_ns = self.keeper(|keeper| keeper.next_ns());
+        (next_ns != u64::MAX)
+            .then(|| self.shared.context.epoch.checked_add(Duration::from_nanos(next_ns)))
+            .flatten()
+    }
+
+    /// Whether there is something for a thread that sleeps.
+    pub(super) fn is_called(&self) -> bool {
+        M::KEEPS
+            && (!self.shared.hops[self.seat.hop].queue.is_empty()
+                || self.keeper(|keeper| {
+                    let cancels = self.shared.cancels.load(Ordering::Acquire);
+                    let closed = self.shared.closed.load(Ordering::Acquire);
+                    (!keeper.is_empty() && keeper.cancels != cancels)
+                        || (keeper.holds_any() && closed)
+                }))
+    }
+
+    /// Goes on with a request that this thread owns.
+    fn go_on(&mut self, link: Link) {
+        let shared = self.shared;
+        let window = &shared.group(link.group()).window;
+        let position = window.slot(link.slot()).position(window.tail());
+        // SAFETY: this thread owns the request: it kept it, or has popped it.
+        let entries = unsafe { Owned::new(&shared.common) };
+        match window.parking(link.slot()).pop() {
+            Some(Parked::Dropped) => {
+                let failure = || (Failure::Abandoned, 0);
+                // SAFETY: as above.
+                let before = unsafe {
+                    window.cold(link.slot(), |cold| {
+                        std::mem::replace(&mut (*cold).failure, failure().0)
+                    })
+                };
+                panics::contain(|| drop(before));
+                finish_followers(shared, self.seat.lane, link, Phase::Failed);
+                return end_kept(shared, self.seat.lane, link, Phase::Failed, failure());
+            }
+            Some(Parked::Resumed(stage)) => entries.entry(link, |entry| entry.stage = stage),
+            None => {}
+        }
+        let stage = usize::from(entries.entry(link, |entry| entry.stage));
+        let claimed = Claimed { first: position, len: 1, order: window.order() };
+        let slots = [link.slot() as u32];
+        let seat = self.seat;
+        let batch = Batch::new(shared, self.progress, link.group(), claimed, &slots, &seat);
+        let phase = self.run_kept(&batch, stage);
+        if phase == Phase::Ready {
+            return;
+        }
+        finish_followers(shared, self.seat.lane, link, phase);
+        if phase != Phase::Failed && phase != Phase::Panicked && phase != Phase::Cyclic {
+            // What an earlier attempt has left.
+            // SAFETY: as above.
+            let before =
+                unsafe { window.cold(link.slot(), |cold| std::mem::take(&mut (*cold).failure)) };
+            panics::contain(|| drop(before));
+        }
+        window.complete(self.seat.lane, claimed, &slots, Some(&[phase]));
+        self.progress.count_kept_ended();
+        batch.group.front.receive_event.notify();
+    }
+
+    /// Runs a request on from a stage.
+    fn run_kept(&mut self, batch: &Batch<'_, M>, stage: usize) -> Phase {
+        self.progress.begin_batch(batch.scope.group, 1);
+        self.progress.flow.reach(stage);
+        self.ends.begin();
+        if self.machine.is_none() && !self.renew_machine() {
+            self.give_up(batch, 0, stage);
+        } else {
+            let ran = self.run_caught(batch, 0, |batch, runner, request| {
+                let from = From::Kept(stage);
+                let phase = batch.run_checked(runner.machine, runner.path, request, from);
+                runner.ends.set_at(0, phase);
+            });
+            if let Err((_, message)) = ran {
+                self.end_panicked(batch, 0, message);
+            }
+        }
+        self.progress.end_kept();
+        // A leader that is kept has its followers with it; one that has ended is about to share how.
+        self.keeper(|keeper| keeper.leaders.clear());
+        self.ends.at(0)
+    }
+
+    /// Before a batch is handed back: what followed its requests ends as they did.
+    #[cold]
+    pub(super) fn finish_led(&mut self, batch: &Batch<'_, M>) {
+        while let Some(at) = self.keeper(|keeper| keeper.leaders.pop()) {
+            let phase = self.ends.at(usize::from(at));
+            if phase != Phase::Ready {
+                let slot = batch.group.window.index_of(batch.slot(usize::from(at)));
+                let leader = Link::new(batch.scope.group, slot);
+                finish_followers(self.shared, self.seat.lane, leader, phase);
+            }
+        }
+    }
+
+    /// The machine has panicked: what it held ends with it.
+    #[cold]
+    pub(super) fn end_held(&mut self, message: &str) {
+        // SAFETY: this thread owns what it keeps.
+        let entries = unsafe { Owned::new(&self.shared.common) };
+        while let Some((_, link)) = self.keeper(|keeper| keeper.pop_held(&entries, |_| true)) {
+            let failure = || {
+                (Failure::Panic(format!("the machine that held it panicked: {message}").into()), 0)
+            };
+            let window = &self.shared.group(link.group()).window;
+            // SAFETY: as above.
+            let before = unsafe {
+                window
+                    .cold(link.slot(), |cold| std::mem::replace(&mut (*cold).failure, failure().0))
+            };
+            panics::contain(|| drop(before));
+            finish_followers(self.shared, self.seat.lane, link, Phase::Panicked);
+            end_kept(self.shared, self.seat.lane, link, Phase::Panicked, failure());
+        }
+    }
+
+    pub(super) fn keeper<R>(&self, f: impl FnOnce(&mut Keeper<M::Error>) -> R) -> R {
+        // SAFETY: this thread's; calls do not nest.
+        unsafe { self.shared.keepers[self.seat.lane].with(f) }
+    }
+}
+
+/// How a request failed, for another one: the reason, and its status where that is not the usual one.
+type Reason<E> = (Failure<E>, u32);
+
+/// Ends all that follow a request, which this thread owns, as that one has ended.
+fn finish_followers<M: StateMachine>(shared: &Shared<M>, lane: usize, leader: Link, phase: Phase) {
+    // SAFETY: who owns a leader owns what follows it.
+    let entries = unsafe { Owned::new(&shared.common) };
+    let mut next =
+        entries.entry(leader, |entry| std::mem::replace(&mut entry.followers, Link::NONE));
+    while let Some(link) = next.some() {
+        let (behind, own) = entries.entry(link, |entry| {
+            let behind = std::mem::replace(&mut entry.next, Link::NONE);
+            (behind, std::mem::replace(&mut entry.followers, Link::NONE))
+        });
+        next = match own.some() {
+            None => behind,
+            // It has led others before: they come first, without a stack.
+            Some(first) => {
+                let mut last = first;
+                while let Some(one) = entries.entry(last, |entry| entry.next).some() {
+                    last = one;
+                }
+                entries.entry(last, |entry| entry.next = behind);
+                first
+            }
+        };
+        end_kept(shared, lane, link, phase, reason(shared, lane, leader));
+    }
+}
+
+/// How a request has failed, for one that shares its outcome.
+fn reason<M: StateMachine>(shared: &Shared<M>, lane: usize, leader: Link) -> Reason<M::Error> {
+    let window = &shared.group(leader.group()).window;
+    let position = window.slot(leader.slot()).position(window.tail());
+    // SAFETY: this thread's own; calls do not nest.
+    let share = unsafe { shared.keepers[lane].with(|keeper| keeper.share) };
+    // SAFETY: this thread owns the leader.
+    unsafe {
+        window.cold(leader.slot(), |cold| {
+            let cold = &*cold;
+            let failure = match &cold.failure {
+                Failure::None => Failure::None,
+                // The error's own `clone` may panic, or there is none.
+                Failure::Error(error) => share
+                    .and_then(|share| catch_unwind(AssertUnwindSafe(|| share(error))).ok())
+                    .map_or(Failure::Status, Failure::Error),
+                Failure::Status => Failure::Status,
+                Failure::Abandoned => Failure::Abandoned,
+                Failure::Panic(message) => Failure::Panic(message.clone()),
+                Failure::Cycle(trace) => Failure::Cycle(trace.clone()),
+            };
+            (failure, cold.status_of(position).unwrap_or(0))
+        })
+    }
+}
+
+/// Ends a kept request that this thread owns, and whose stages do not run.
+fn end_kept<M: StateMachine>(
+    shared: &Shared<M>,
+    lane: usize,
+    link: Link,
+    phase: Phase,
+    (failure, status): Reason<M::Error>,
+) {
+    let group = shared.group(link.group());
+    let window = &group.window;
+    let position = window.slot(link.slot()).position(window.tail());
+    // SAFETY: this thread owns the request.
+    let before = unsafe {
+        window.cold(link.slot(), |cold| {
+            let cold = &mut *cold;
+            cold.deadline_ns = NEVER_NS;
+            (cold.status, cold.status_at) = (status, position);
+            std::mem::replace(&mut cold.failure, failure)
+        })
+    };
+    panics::contain(|| drop(before));
+    let claimed = Claimed { first: position, len: 1, order: window.order() };
+    window.complete(lane, claimed, &[link.slot() as u32], Some(&[phase]));
+    shared.workers[lane].progress.count_kept_ended();
+    group.front.receive_event.notify();
+}

@@ -1,0 +1,64 @@
+//! A thread of a pool: it runs the stages that name the pool, on requests that come to the pool's queue, and hands
+//! on those that go to other stages. It has a machine of its own.
+
+use super::runner::Runner;
+use super::settle;
+use crate::common::{Hop, WorkerShared};
+use crate::request::Seat;
+use crate::shared::Shared;
+use crate::stage::StateMachine;
+use crate::sync::Ordering;
+use crate::wait::{Pause, Spinner, WaitPlan};
+
+/// What one thread of a pool owns.
+pub(crate) struct PoolWorker<'s, M: StateMachine> {
+    shared: &'s Shared<M>,
+    own: &'s WorkerShared,
+    queue: &'s Hop,
+    wait: WaitPlan,
+    runner: Runner<'s, M>,
+}
+
+impl<'s, M: StateMachine> PoolWorker<'s, M> {
+    /// A thread of the pool with this queue; its index is among all threads that run stages.
+    pub(crate) fn new(
+        shared: &'s Shared<M>,
+        index: usize,
+        hop: usize,
+        wait: WaitPlan,
+        machine: M,
+    ) -> Self {
+        let own = &*shared.workers[index];
+        let seat = Seat { common: &shared.common, lane: index, hop };
+        let runner = Runner::new(shared, &own.progress, seat, machine);
+        Self { shared, own, queue: &shared.hops[hop], wait, runner }
+    }
+
+    /// The thread's life.
+    pub(crate) fn run(mut self) {
+        let mut spinner = Spinner::new(self.wait);
+        loop {
+            self.own.progress.step();
+            if self.runner.serve_kept() {
+                spinner.reset();
+                continue;
+            }
+            if self.shared.closed.load(Ordering::Acquire) && self.runner.drain() {
+                continue;
+            }
+            if self.shared.stop.load(Ordering::Relaxed) {
+                if self.runner.is_settled() {
+                    break;
+                }
+                settle();
+            } else if spinner.pause() == Pause::Park {
+                self.queue.event.wait_until(self.runner.next_due(), || {
+                    self.runner.is_called() || self.shared.stop.load(Ordering::Relaxed)
+                });
+                spinner.reset();
+            }
+        }
+        self.shared.worker_left();
+        self.runner.close();
+    }
+}
