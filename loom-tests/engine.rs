@@ -14,7 +14,7 @@ use crate::stats::AtomicHistogram;
 use crate::sync::{Arc, ArrayQueue, AtomicBool, AtomicU32, AtomicU64};
 use crate::wait::{Event, WaitPlan, WaitStrategy};
 use crate::window::{Order, Window};
-use crate::worker::Worker;
+use crate::worker::{PoolWorker, Worker};
 use crossbeam_utils::CachePadded;
 use std::time::{Duration, Instant};
 
@@ -39,15 +39,23 @@ pub fn shared<M: StateMachine<Data: Default>>(
     sizes: Sizes,
     factory: impl Fn() -> M + Send + Sync + 'static,
 ) -> Arc<Shared<M>> {
+    shared_with(sizes, &[], factory)
+}
+
+/// As [`shared`], with pools of one thread each.
+pub fn shared_with<M: StateMachine<Data: Default>>(
+    sizes: Sizes,
+    pools: &[&str],
+    factory: impl Fn() -> M + Send + Sync + 'static,
+) -> Arc<Shared<M>> {
+    let threads = sizes.workers + pools.len();
+    let table = Table::from_const(pools.iter().copied());
+    let hops = if M::KEEPS { pools.len() + 1 } else { 0 };
+    let stage_hops = table.hops.clone();
     let group = |_| {
         let mut payload = M::Data::default;
-        let window = Window::try_new(
-            sizes.window,
-            sizes.workers,
-            sizes.first_position,
-            M::KEEPS,
-            &mut payload,
-        );
+        let window =
+            Window::try_new(sizes.window, threads, sizes.first_position, M::KEEPS, &mut payload);
         Group::new(window.expect("little memory"))
     };
     // Of a machine that keeps none, none.
@@ -56,10 +64,7 @@ pub fn shared<M: StateMachine<Data: Default>>(
     (0..sizes.groups as u32).for_each(|index| free.push(index).expect("one place for each"));
     Arc::new(Shared {
         // The clock stands at zero: what it says must be the same in each run of a model.
-        context: Context {
-            table: Table::from_const(std::iter::empty()),
-            epoch: Instant::now() + DAY,
-        },
+        context: Context { table, epoch: Instant::now() + DAY },
         rules: Rules {
             hooks: Box::new([]),
             dag: false,
@@ -73,13 +78,11 @@ pub fn shared<M: StateMachine<Data: Default>>(
         factory: Box::new(factory),
         common: Arc::new(Common {
             groups: Slab::try_new(sizes.groups, group).expect("little memory"),
-            workers: Slab::try_new(sizes.workers, |_| worker(sizes)).expect("little memory"),
+            workers: Slab::try_new(threads, |_| worker(sizes)).expect("little memory"),
             pollers: sizes.workers,
-            hops: (0..usize::from(M::KEEPS))
-                .map(|_| Hop::new(sizes.groups * sizes.window))
-                .collect(),
-            stage_hops: vec![0; stages].into(),
-            keepers: Slab::try_new(if M::KEEPS { sizes.workers } else { 0 }, |_| {
+            hops: (0..hops).map(|_| Hop::new(sizes.groups * sizes.window)).collect(),
+            stage_hops,
+            keepers: Slab::try_new(if M::KEEPS { threads } else { 0 }, |_| {
                 Keeper::try_new(stages, 0).expect("little memory")
             })
             .expect("little memory"),
@@ -90,7 +93,7 @@ pub fn shared<M: StateMachine<Data: Default>>(
             parked: CachePadded::new(AtomicU32::new(0)),
             stop: CachePadded::new(AtomicBool::new(false)),
             closed: AtomicBool::new(false),
-            at_work: CachePadded::new(AtomicU32::new(sizes.workers as u32)),
+            at_work: CachePadded::new(AtomicU32::new(threads as u32)),
             times: Times::default().into(),
             stalls: AtomicU64::new(0),
             free,
@@ -125,6 +128,12 @@ pub fn open<M: StateMachine>(
 pub fn work<M: StateMachine>(shared: Arc<Shared<M>>, index: usize) {
     let machine = (shared.factory)();
     Worker::new(&shared, index, machine).run();
+}
+
+/// The life of a pool's thread, whose index is among all threads that run stages.
+pub fn work_in_pool<M: StateMachine>(shared: Arc<Shared<M>>, index: usize, hop: usize) {
+    let machine = (shared.factory)();
+    PoolWorker::new(&shared, index, hop, shared.wait, machine).run();
 }
 
 /// Sets the bound on claimed batches, as long as nobody else has the memory.

@@ -270,8 +270,7 @@ impl<T, E> Common<T, E> {
     pub fn stop_workers(&self) {
         self.stop.store(true, Ordering::Relaxed);
         sync::heavy_barrier();
-        self.workers.iter().for_each(|worker| worker.event.notify());
-        self.hops.iter().for_each(|hop| hop.event.notify());
+        self.wake_all_threads();
     }
 
     /// Whether no thread has a request that was kept, but for those that are suspended.
@@ -285,13 +284,31 @@ impl<T, E> Common<T, E> {
         sum(Progress::kept).wrapping_sub(ended) <= suspended
     }
 
+    /// Whether all workers have left. The threads of pools leave after them: until then a request may come.
+    pub fn pollers_left(&self) -> bool {
+        // Acquire: pairs with the AcqRel of who left, and so with all that it had kept.
+        self.at_work.load(Ordering::Acquire) as usize <= self.workers.len() - self.pollers
+    }
+
+    /// A kept request has ended, or was suspended: threads that wait to leave are told. The caller has passed the
+    /// light barrier since it counted that.
+    pub fn tell_leavers(&self) {
+        if self.stop.load(Ordering::Relaxed) {
+            self.wake_all_threads();
+        }
+    }
+
+    fn wake_all_threads(&self) {
+        self.workers.iter().for_each(|worker| worker.event.notify());
+        self.hops.iter().for_each(|hop| hop.event.notify());
+    }
+
     /// A group was cancelled: who keeps requests of it is told.
     pub fn tell_keepers(&self) {
         if !self.hops.is_empty() {
             self.cancels.fetch_add(1, Ordering::Release);
             sync::heavy_barrier();
-            self.workers.iter().for_each(|worker| worker.event.notify());
-            self.hops.iter().for_each(|hop| hop.event.notify());
+            self.wake_all_threads();
         }
     }
 
@@ -304,6 +321,8 @@ impl<T, E> Common<T, E> {
             sync::heavy_barrier();
             self.wake_all_ends();
         }
+        // Those of pools wait for the others.
+        self.hops.iter().for_each(|hop| hop.event.notify());
     }
 
     /// The requests of all groups since the pipeline was built.

@@ -248,8 +248,15 @@ impl<M: StateMachine> Pipeline<M> {
             let handle = thread::Builder::new()
                 .name(thread.clone())
                 .spawn(move || work(shared, (index, role), cpu, sender))
-                .map_err(|source| BuildError::Spawn { thread, source })?;
-            self.workers.push(handle);
+                .map_err(|source| BuildError::Spawn { thread, source });
+            match handle {
+                Ok(handle) => self.workers.push(handle),
+                Err(error) => {
+                    // Those that did start do not wait for the others.
+                    (index..self.shared.workers.len()).for_each(|_| self.shared.worker_left());
+                    return Err(error);
+                }
+            }
         }
         drop(sender);
         let mut pinned = vec![false; self.shared.workers.len()];
@@ -291,6 +298,7 @@ fn work<M: StateMachine>(
         Err(payload) => {
             // The builder may have given up on another worker already, and then nobody listens.
             let _ = sender.send((index, Err(panics::message(payload))));
+            shared.worker_left();
             return;
         }
     };

@@ -8,7 +8,7 @@ use crate::limits::HOLD_DEFAULT;
 use crate::request::Request;
 use crate::slot::Phase;
 use crate::stage::{StateMachine, StepKind};
-use crate::sync::Ordering;
+use crate::sync::{self, Ordering};
 
 impl<M: StateMachine> Batch<'_, M> {
     /// A stage's answer that the request is not to end, nor to go on at once. The stage to go on at after
@@ -133,6 +133,8 @@ impl<M: StateMachine> Batch<'_, M> {
         let Some(sent) = self.group.window.parking(link.slot()).park() else {
             // It may be in other hands by now.
             self.progress.flow.leave(stage);
+            sync::light_barrier();
+            common.tell_leavers();
             return Err(Phase::Ready);
         };
         common.suspended.fetch_sub(1, Ordering::Relaxed);

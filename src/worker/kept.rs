@@ -107,12 +107,9 @@ impl<M: StateMachine> Runner<'_, M> {
         M::KEEPS && self.flush(Flush::Drain, &entries, |_| true)
     }
 
-    /// Whether this thread keeps nothing, and no other one has what it may have to go on with.
+    /// Whether nothing is kept that this thread may have to go on with.
     pub(super) fn is_settled(&self) -> bool {
-        !M::KEEPS
-            || (self.keeper(|keeper| keeper.is_empty())
-                && self.shared.hops[self.seat.hop].queue.is_empty()
-                && self.shared.is_settled())
+        !M::KEEPS || self.shared.is_settled()
     }
 
     /// When this thread has to look after what it keeps.
@@ -181,6 +178,7 @@ impl<M: StateMachine> Runner<'_, M> {
         window.complete(self.seat.lane, claimed, &slots, Some(&[phase]));
         self.progress.count_kept_ended();
         batch.group.front.receive_event.notify();
+        shared.tell_leavers();
     }
 
     /// Runs a request on from a stage.
@@ -327,4 +325,5 @@ fn end_kept<M: StateMachine>(
     window.complete(lane, claimed, &[link.slot() as u32], Some(&[phase]));
     shared.workers[lane].progress.count_kept_ended();
     group.front.receive_event.notify();
+    shared.tell_leavers();
 }

@@ -22,23 +22,15 @@ use crate::limits::BATCH_MAX;
 use crate::request::Seat;
 use crate::shared::Shared;
 use crate::stage::StateMachine;
-use crate::sync::{Ordering, thread};
+use crate::sync::Ordering;
 use crate::wait::{Pause, Spinner};
 use batch::Batch;
 use hot_set::HotSet;
 pub(crate) use pool::PoolWorker;
 use runner::Runner;
-use std::time::Duration;
 
-/// Between two looks of a thread that is to leave at whether the others are done.
-const SETTLE_POLL: Duration = Duration::from_micros(50);
 /// Polls of an only hot group between two looks at everything else.
 const WATCH_POLLS: u32 = 16;
-
-/// Waits a little, as the pipeline ends, for others to end what they have.
-fn settle() {
-    thread::sleep(SETTLE_POLL);
-}
 
 /// What one worker thread owns.
 pub(crate) struct Worker<'s, M: StateMachine> {
@@ -96,12 +88,14 @@ impl<'s, M: StateMachine> Worker<'s, M> {
             if M::KEEPS && self.shared.closed.load(Ordering::Acquire) && self.runner.drain() {
                 continue;
             }
-            if self.shared.stop.load(Ordering::Relaxed) && !self.serve_all() {
-                if self.runner.is_settled() {
+            if self.shared.stop.load(Ordering::Relaxed) {
+                let any = self.serve_all();
+                if !any && self.runner.is_settled() {
                     break;
                 }
-                settle();
-                continue;
+                if M::KEEPS && any {
+                    continue;
+                }
             }
             if spinner.pause() == Pause::Park {
                 self.park();
@@ -235,7 +229,7 @@ impl<'s, M: StateMachine> Worker<'s, M> {
         }
     }
 
-    /// Sleeps until it is rung, woken to help, or told to stop.
+    /// Sleeps until it is rung, woken to help, called to what it keeps, or can leave.
     #[cold]
     fn park(&mut self) {
         self.hot.demote_all(self.shared);
@@ -248,7 +242,7 @@ impl<'s, M: StateMachine> Worker<'s, M> {
             own.bell.is_rung()
                 || self.runner.is_called()
                 || own.nudged.load(Ordering::Relaxed)
-                || self.shared.stop.load(Ordering::Relaxed)
+                || (self.shared.stop.load(Ordering::Relaxed) && self.runner.is_settled())
         });
         self.shared.parked.fetch_sub(1, Ordering::Relaxed);
         own.nudged.store(false, Ordering::Relaxed);

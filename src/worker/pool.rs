@@ -2,7 +2,6 @@
 //! on those that go to other stages. It has a machine of its own.
 
 use super::runner::Runner;
-use super::settle;
 use crate::common::{Hop, WorkerShared};
 use crate::request::Seat;
 use crate::shared::Shared;
@@ -46,19 +45,24 @@ impl<'s, M: StateMachine> PoolWorker<'s, M> {
             if self.shared.closed.load(Ordering::Acquire) && self.runner.drain() {
                 continue;
             }
-            if self.shared.stop.load(Ordering::Relaxed) {
-                if self.runner.is_settled() {
-                    break;
-                }
-                settle();
-            } else if spinner.pause() == Pause::Park {
+            if self.can_leave() {
+                break;
+            }
+            if spinner.pause() == Pause::Park {
                 self.queue.event.wait_until(self.runner.next_due(), || {
-                    self.runner.is_called() || self.shared.stop.load(Ordering::Relaxed)
+                    self.runner.is_called() || self.can_leave()
                 });
                 spinner.reset();
             }
         }
         self.shared.worker_left();
         self.runner.close();
+    }
+
+    /// Whether the pipeline ends and nothing will come any more.
+    fn can_leave(&self) -> bool {
+        self.shared.stop.load(Ordering::Relaxed)
+            && self.shared.pollers_left()
+            && self.runner.is_settled()
     }
 }

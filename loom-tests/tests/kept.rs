@@ -1,0 +1,314 @@
+//! `src/kept/`, `src/common/hop.rs`, `src/ticket.rs`: who owns the slot of a suspended request, how it gets to a worker
+//! that may sleep, and how workers find out that nothing is kept any more.
+//!
+//! Proven: for one request, its worker, its ticket, and a receiver whose workers are gone, no access to the payload
+//! races with another, and one of them goes on with the request, once; for one worker or two that run their real
+//! loops, a kept request is not left behind, whether they sleep or leave.
+//! Bound: none for the word alone; one or two preemptions for whole workers.
+//! Not proven: clocks (loom knows none: what is due is due at once); several threads of a pool. Wheels, lists
+//! and followers belong to one thread at a time, and have unit tests. The queue is crossbeam's; a locked one stands
+//! for it.
+
+mod common;
+
+use common::stageline::kept::{Link, Parked, Parking};
+use common::stageline::model::{self, Sizes, work, work_in_pool};
+use common::stageline::shared::Shared;
+use common::stageline::sync::{Arc, ArrayQueue, Mutex};
+use common::stageline::wait::Event;
+use common::stageline::window::Order;
+use common::stageline::{
+    Receiver, Request, Stage, StageId, StageTable, StateMachine, Step, Ticket, TryRecvError,
+};
+use common::{ALL, THREE, TWO, Watched, explore, join, spawn, step};
+
+/// A suspended request without its engine: the word, the payload, the queue.
+struct Lone {
+    parking: Parking,
+    payload: Watched,
+    /// What the ticket's thread did before.
+    answer: Watched,
+    queue: ArrayQueue<Link>,
+}
+
+impl Lone {
+    fn new() -> Arc<Self> {
+        let (payload, answer) = (Watched::new(), Watched::new());
+        Arc::new(Self { parking: Parking::default(), payload, answer, queue: ArrayQueue::new(1) })
+    }
+
+    /// The worker's end of the stage's call. Whether it goes on with the request itself.
+    fn park(&self) -> bool {
+        step();
+        // SAFETY: the worker runs the request.
+        unsafe { self.payload.set(1) };
+        let sent = self.parking.park();
+        if sent.is_some() {
+            assert_eq!(sent, Some(Parked::Resumed(4)));
+            // SAFETY: the ticket was used before the worker parked, which has kept the request.
+            unsafe { assert_eq!((self.payload.get(), self.answer.get()), (1, 5)) };
+        }
+        sent.is_some()
+    }
+
+    /// The ticket is used, and fills the payload if it finds it parked and is to.
+    fn send(&self, fills: bool) {
+        step();
+        // SAFETY: nobody looks before the ticket is used.
+        unsafe { self.answer.set(5) };
+        if fills && self.parking.is_parked() && self.parking.borrow() {
+            // SAFETY: the word says so.
+            unsafe {
+                assert_eq!(self.payload.get(), 1);
+                self.payload.set(2);
+            }
+        }
+        if self.parking.send(Parked::Resumed(4)) {
+            self.queue.push(Link::new(0, 0)).expect("a place for each slot");
+        }
+    }
+
+    /// A worker looks at its queue. Whether it goes on with the request.
+    fn pop(&self) -> bool {
+        step();
+        let popped = self.queue.pop().is_some();
+        if popped {
+            assert_eq!(self.parking.pop(), Some(Parked::Resumed(4)));
+            // SAFETY: the queue has handed it over.
+            unsafe {
+                assert!([1, 2].contains(&self.payload.get()));
+                self.payload.set(3);
+                assert_eq!(self.answer.get(), 5);
+            }
+        }
+        popped
+    }
+}
+
+fn ticket_beside_workers(fills: bool) -> String {
+    let lone = Lone::new();
+    let parker = spawn({
+        let lone = lone.clone();
+        move || lone.park()
+    });
+    let sender = spawn({
+        let lone = lone.clone();
+        move || lone.send(fills)
+    });
+    let popper = spawn({
+        let lone = lone.clone();
+        move || lone.pop() | lone.pop()
+    });
+    let (kept, popped) = (join(parker), join(popper));
+    join(sender);
+    let late = lone.pop();
+    assert_eq!(u32::from(kept) + u32::from(popped) + u32::from(late), 1, "once");
+    assert_eq!(lone.parking.pop(), None, "it runs");
+    String::from(if kept { "kept" } else { "popped" })
+}
+
+#[test]
+fn a_ticket_beside_its_worker() {
+    explore("kept::a_ticket_beside_its_worker", THREE, &["kept", "popped"], || {
+        ticket_beside_workers(false)
+    });
+}
+
+#[test]
+fn a_ticket_that_fills_beside_its_worker() {
+    explore("kept::a_ticket_that_fills_beside_its_worker", THREE, &["kept", "popped"], || {
+        ticket_beside_workers(true)
+    });
+}
+
+/// The workers are gone: the receiver takes what is parked or sent, and the ticket is too late.
+#[test]
+fn a_ticket_beside_the_receiver() {
+    explore("kept::a_ticket_beside_the_receiver", ALL, &["sent", "taken"], || {
+        let lone = Lone::new();
+        assert!(!lone.park());
+        let sender = spawn({
+            let lone = lone.clone();
+            move || {
+                lone.send(true);
+                lone.queue.len()
+            }
+        });
+        let receiver = spawn({
+            let lone = lone.clone();
+            move || {
+                step();
+                (0..2).filter(|_| take(&lone)).count()
+            }
+        });
+        let (sent, taken) = (join(sender), join(receiver));
+        assert_eq!(taken + usize::from(take(&lone)), 1, "once");
+        assert!(lone.parking.is_taken());
+        String::from(if sent == 1 { "sent" } else { "taken" })
+    });
+}
+
+/// The receiver looks for a suspended request that nobody will go on with.
+fn take(lone: &Lone) -> bool {
+    let taken = lone.parking.take();
+    if taken {
+        // SAFETY: the word says so.
+        unsafe { lone.payload.set(lone.payload.get() + 10) };
+    }
+    taken
+}
+
+/// Where a stage leaves its ticket.
+#[derive(Default)]
+struct Desk {
+    ticket: Mutex<Option<Ticket<Clerk>>>,
+    event: Event,
+}
+
+/// Suspends each request at its first stage, or has it retried once; ends it at the second.
+struct Clerk(Arc<Desk>);
+
+impl Clerk {
+    fn ask(&mut self, request: &mut Request<'_, Self>) -> Step {
+        if **request == 2 {
+            return request.next(StageId::new(2));
+        }
+        if **request == 1 {
+            if request.attempt() == 1 {
+                return request.retry(());
+            }
+            return request.done();
+        }
+        let desk = &self.0;
+        request.suspend(|ticket| {
+            *desk.ticket.lock().expect("not poisoned") = Some(ticket);
+            desk.event.notify();
+        })
+    }
+
+    /// Run by a pool.
+    fn carry(&mut self, request: &mut Request<'_, Self>) -> Step {
+        request.next(StageId::new(1))
+    }
+
+    fn hear(&mut self, request: &mut Request<'_, Self>) -> Step {
+        assert!([2, 1000].contains(&**request), "through the pool, or filled");
+        request.done()
+    }
+}
+
+impl StateMachine for Clerk {
+    type Data = u64;
+    type Error = ();
+    const KEEPS: bool = true;
+    const STAGES: StageTable<Self> = StageTable::new(&[
+        Stage { name: "ask", run: Self::ask, next: None, pool: None },
+        Stage { name: "hear", run: Self::hear, next: Some(&[]), pool: None },
+        Stage { name: "carry", run: Self::carry, next: None, pool: Some("pool") },
+    ]);
+}
+
+type Engine = Arc<Shared<Clerk>>;
+
+fn engine(workers: usize, pools: &[&str], desk: &Arc<Desk>) -> Engine {
+    let desk = desk.clone();
+    let sizes = Sizes { groups: 1, workers, window: 2, first_position: 1 };
+    model::shared_with(sizes, pools, move || Clerk(desk.clone()))
+}
+
+/// Receives until there is no more: how many were run, and how many cancelled.
+fn receive_all(engine: &Engine, mut receiver: Receiver<Clerk>) -> (u32, u32) {
+    let (mut done, mut cancelled) = (0, 0);
+    engine.group(0).front.receive_event.wait_until(None, || {
+        loop {
+            match receiver.try_recv() {
+                Ok(output) if output.is_done() => done += 1,
+                Ok(_) => cancelled += 1,
+                Err(TryRecvError::Closed) => return true,
+                Err(_) => return false,
+            }
+        }
+    });
+    (done, cancelled)
+}
+
+/// Waits for the ticket and uses it.
+fn resume(desk: &Desk) {
+    let mut ticket = None;
+    desk.event.wait_until(None, || {
+        ticket = desk.ticket.lock().expect("not poisoned").take();
+        ticket.is_some()
+    });
+    ticket.expect("waited for").resume_with(StageId::new(1), |payload| *payload += 1000);
+}
+
+/// One request with this payload, workers that run their loops, and a ticket that is used; the pipeline ends when
+/// the receiver has everything, or at once.
+fn whole(workers: usize, payload: u64, ends_at_once: bool) -> String {
+    let desk = Arc::<Desk>::new(Desk::default());
+    // A request with this payload goes through a pool.
+    let pools: &[&str] = if payload == 2 { &["pool"] } else { &[] };
+    let engine = engine(workers, pools, &desk);
+    let (mut submitter, receiver) =
+        model::open(&engine, Order::Completion).expect("a quiet group").split();
+    submitter.try_submit(payload).expect("there is room");
+    drop(submitter);
+    let threads = (0..workers + pools.len()).map(|index| {
+        let engine = engine.clone();
+        spawn(move || match index.checked_sub(workers) {
+            None => work(engine, index),
+            Some(pool) => work_in_pool(engine, index, pool + 1),
+        })
+    });
+    let threads: Vec<_> = threads.collect();
+    let clerk = (payload == 0).then(|| {
+        let desk = desk.clone();
+        spawn(move || resume(&desk))
+    });
+    let counts = if ends_at_once {
+        engine.refuse_more(0);
+        engine.stop_workers();
+        receive_all(&engine, receiver)
+    } else {
+        let counts = receive_all(&engine, receiver);
+        engine.stop_workers();
+        counts
+    };
+    threads.into_iter().for_each(join);
+    clerk.into_iter().for_each(join);
+    format!("{counts:?}")
+}
+
+#[test]
+fn a_ticket_wakes_a_worker() {
+    explore("kept::a_ticket_wakes_a_worker", TWO, &["(1, 0)"], || whole(1, 0, false));
+}
+
+#[test]
+fn a_retry_beside_the_end() {
+    explore("kept::a_retry_beside_the_end", TWO, &["(1, 0)"], || whole(1, 1, true));
+}
+
+#[test]
+fn a_retry_with_two_workers_beside_the_end() {
+    let name = "kept::a_retry_with_two_workers_beside_the_end";
+    explore(name, Some(1), &["(1, 0)"], || whole(2, 1, true));
+}
+
+/// From the worker to the pool and back, as both are told to leave.
+#[test]
+fn a_hop_there_and_back_beside_the_end() {
+    let name = "kept::a_hop_there_and_back_beside_the_end";
+    explore(name, Some(1), &["(1, 0)"], || whole(1, 2, true));
+}
+
+/// The same, where either may sleep when its request comes.
+#[test]
+fn a_hop_there_and_back() {
+    explore("kept::a_hop_there_and_back", Some(1), &["(1, 0)"], || whole(1, 2, false));
+}
+
+#[test]
+fn a_ticket_beside_the_end() {
+    explore("kept::a_ticket_beside_the_end", TWO, &["(0, 1)", "(1, 0)"], || whole(1, 0, true));
+}
