@@ -42,10 +42,11 @@ impl BatchClock {
 
     fn begin_timed(&mut self, len: usize, full: bool, now_ns: impl FnOnce() -> u64) -> Timing {
         let last_end_ns = self.last_end_ns.take();
-        // A small bound that a batch reaches is one that may have to grow, or that of long requests:
-        // two reads for every other batch.
+        // A small bound that a batch reaches is one that may have to grow, or that of long requests: one
+        // read where the batch before was timed, else two for every other batch.
         let due = self.untimed >= TIMED_EVERY || (full && len < TIMED_LEN_MIN && self.untimed >= 2);
-        if !due && len < TIMED_LEN_MIN {
+        let worth_one = len >= TIMED_LEN_MIN || (full && last_end_ns.is_some());
+        if !due && !worth_one {
             return Timing::Skip;
         }
         match last_end_ns {
@@ -100,6 +101,31 @@ mod tests {
             assert_eq!(elapsed, (batch > 0).then_some(100), "batch {batch}");
         }
         assert_eq!(reads, 100);
+    }
+
+    /// Two groups whose batches are worth a read leave no batch of the third untimed for ever: its bound
+    /// could not grow, nor its requests be found to be long.
+    #[test]
+    fn a_full_batch_between_those_of_busy_groups_is_timed() {
+        for busy in 1..6 {
+            let mut clock = BatchClock::default();
+            let mut reads = 0;
+            let mut now_ns = || {
+                reads += 1;
+                reads
+            };
+            let mut timed = 0;
+            for _ in 0..100 {
+                for _ in 0..busy {
+                    let timing = clock.begin(64, true, &mut now_ns);
+                    clock.end(timing, &mut now_ns);
+                }
+                let timing = clock.begin(1, true, &mut now_ns);
+                timed += u64::from(clock.end(timing, &mut now_ns).is_some());
+            }
+            assert!(timed >= 99, "{timed} of 100 beside {busy}");
+            assert!(reads <= 100 * (busy + 1), "{reads} reads beside {busy}");
+        }
     }
 
     #[test]
