@@ -112,6 +112,8 @@ fn worker(sizes: Sizes) -> CachePadded<WorkerShared> {
         nudged: AtomicBool::new(false),
         wants_help: AtomicU32::new(0),
         hot: GroupSet::try_new(own_groups).expect("little memory"),
+        express: GroupSet::try_new(own_groups).expect("little memory"),
+        special: AtomicU64::new(0),
         progress: CachePadded::new(Progress::try_new(4).expect("little memory")),
     })
 }
@@ -200,6 +202,6 @@ impl HotSet {
 
     /// The first group in it.
     pub fn first(&self) -> Option<u32> {
-        (!self.is_empty()).then(|| self.0.group(0))
+        self.0.group(0)
     }
 }

@@ -160,11 +160,11 @@ impl Doorbell {
     }
 }
 
-/// A set of a worker's groups that other workers may read: the ones that it polls.
+/// A set of a worker's groups that other workers may read: the ones that it polls, or that are express.
 #[derive(Debug)]
 pub struct GroupSet {
-    /// Bit `b` of word `w` stands for the worker's group `64 w + b`. Written by the worker, read by
-    /// helpers, as a hint: Relaxed.
+    /// Bit `b` of word `w` stands for the worker's group `64 w + b`. Written by the set's owner, or bit by
+    /// bit by whoever has the group; read by helpers, as a hint: Relaxed.
     words: Slab<AtomicU64>,
 }
 
@@ -187,6 +187,15 @@ impl GroupSet {
         word.store(if member { others | bit } else { others }, Ordering::Relaxed);
     }
 
+    /// As [`set`](Self::set), for a set that has no owner.
+    pub fn assign(&self, group: usize, member: bool) {
+        let (word, bit) = (&self.words[group / WORD], 1 << (group % WORD));
+        match member {
+            true => word.fetch_or(bit, Ordering::Relaxed),
+            false => word.fetch_and(!bit, Ordering::Relaxed),
+        };
+    }
+
     /// Whether a group is in the set.
     pub fn contains(&self, group: usize) -> bool {
         self.words[group / WORD].load(Ordering::Relaxed) & (1 << (group % WORD)) != 0
@@ -195,6 +204,14 @@ impl GroupSet {
     /// The groups in the set.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         members(&self.words)
+    }
+
+    /// The groups that are in another set of the same size, too.
+    pub fn both<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = usize> + 's {
+        self.words.iter().zip(other.words.iter()).enumerate().flat_map(|(index, (one, other))| {
+            let word = one.load(Ordering::Relaxed) & other.load(Ordering::Relaxed);
+            bits(word).map(move |bit| index * WORD + bit)
+        })
     }
 }
 
@@ -242,5 +259,11 @@ mod tests {
         set.set(3, false);
         set.set(64, true);
         assert_eq!(set.iter().collect::<Vec<_>>(), [64, 199]);
+        let other = GroupSet::try_new(200).expect("little memory");
+        [3, 65, 199].into_iter().for_each(|group| other.assign(group, true));
+        assert_eq!(set.both(&other).collect::<Vec<_>>(), [199]);
+        other.assign(199, false);
+        assert_eq!(set.both(&other).count(), 0);
+        assert!(other.contains(65), "the others stay");
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong, one type for each operation. An error of a submission gives the value back.
 
+use crate::limits::WEIGHT_MAX;
 use std::fmt;
 use std::time::Duration;
 
@@ -87,6 +88,11 @@ pub enum OpenError {
         /// The pipeline's number of groups.
         groups: usize,
     },
+    /// The group's weight is out of range.
+    Weight {
+        /// What was asked for.
+        asked: u32,
+    },
     /// The pipeline is closed.
     Closed,
 }
@@ -98,6 +104,7 @@ impl fmt::Display for OpenError {
                 f,
                 "none of the pipeline's {groups} groups is free: close one, or build it with more"
             ),
+            Self::Weight { asked } => write!(f, "a weight of {asked} is not in 1..={WEIGHT_MAX}"),
             Self::Closed => f.write_str("the pipeline is closed"),
         }
     }

@@ -23,6 +23,11 @@ pub const WINDOW_DEFAULT: usize = 1024;
 pub const BATCH_MAX: usize = 256;
 /// Bound on a claimed batch, by default.
 pub const BATCH_DEFAULT: usize = 128;
+/// A group's weight, at most.
+pub const WEIGHT_MAX: u32 = 1000;
+/// Of a worker's time its ordinary groups are left one part in this many while its express groups always
+/// have requests, or one batch after each of theirs where that is less.
+pub const ORDINARY_PART: u64 = 10;
 /// Stages of one machine, at most.
 pub const STAGES_MAX: usize = 4096;
 /// Hooks that run before each stage, at most.
@@ -69,4 +74,5 @@ const _: () = assert!(WINDOW_MAX <= 1 << 31, "a slot index and its lap bit share
 const _: () = assert!(STAGES_MAX <= 1 << 16, "a stage id has 16 bits");
 const _: () = assert!(GROUPS_MAX <= 1 << 32, "a group index has 32 bits");
 const _: () = assert!(BATCH_DEFAULT <= BATCH_MAX);
+const _: () = assert!(ORDINARY_PART > 1, "express groups have the other parts");
 const _: () = assert!(WINDOW_MIN.is_power_of_two() && WINDOW_MAX.is_power_of_two());

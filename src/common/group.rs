@@ -1,5 +1,6 @@
 //! A group as the pipeline keeps it.
 
+use super::share::Share;
 use crate::bell::Service;
 use crate::slot::Phase;
 use crate::stats::{AtomicHistogram, Ledger};
@@ -32,6 +33,8 @@ pub struct Group<T, E> {
     pub front: CachePadded<Front>,
     pub window: Window<T, E>,
     pub times: Times,
+    /// How its worker divides its time.
+    pub share: Share,
     /// Counts at the opening, so that a group's statistics start with it.
     base: GroupBase,
     /// Found stalled so many times; written by the stall watch.
@@ -90,6 +93,7 @@ impl<T, E> Group<T, E> {
             }),
             window,
             times: Times::default(),
+            share: Share::default(),
             base: GroupBase::default(),
             stalls: AtomicU64::new(0),
             stalled: AtomicBool::new(false),

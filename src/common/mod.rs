@@ -28,12 +28,14 @@ mod group;
 mod hop;
 mod keeper;
 mod options;
+mod share;
 mod worker;
 
 pub use group::{Control, Group, Times};
 pub use hop::Hop;
 pub use keeper::{Flush, Keeper, KeeperCell, Owned};
 pub use options::GroupOptions;
+pub use share::pass_rounds;
 pub use worker::{Help, Progress, WorkerShared};
 
 use crate::bell::Attention;
@@ -158,6 +160,7 @@ impl<T, E> Common<T, E> {
 
     /// Takes a quiet group and opens it, with both ends.
     pub fn open(&self, options: &GroupOptions) -> Result<u32, OpenError> {
+        options.check()?;
         if self.closed.load(Ordering::Acquire) {
             return Err(OpenError::Closed);
         }
@@ -168,6 +171,7 @@ impl<T, E> Common<T, E> {
         // rings.
         let in_order = self.workers.len() == 1 && self.hops.is_empty();
         group.window.reopen(if in_order { Order::Submission } else { options.order });
+        self.tell_share(index, options.weight, options.express);
         group.start_counting();
         // A pipeline that closes at this moment has marked the group: the mark stays.
         group.front.control.fetch_and(Control::CLOSED, Ordering::Relaxed);
@@ -239,6 +243,10 @@ impl<T, E> Common<T, E> {
     fn retire_if(&self, both_closed: bool, index: u32) {
         if both_closed {
             let quiet = self.group(index).is_quiet();
+            if quiet {
+                // Its worker has one group less to mind.
+                self.tell_share(index, None, false);
+            }
             let queue = if quiet { &self.free } else { &self.retired };
             // Cannot be full: it holds one place for each group.
             let _ = queue.push(index);

@@ -20,8 +20,30 @@ pub struct WorkerShared {
     pub wants_help: AtomicU32,
     /// The groups that it polls, for helpers.
     pub hot: GroupSet,
+    /// Those of its groups that are polled before the others. Written by who opens a group or hands it on.
+    pub express: GroupSet,
+    /// How many of its groups were given a weight, and [`EXPRESS`](Self::EXPRESS) for each that is express.
+    /// Written by who opens and closes groups (read-modify-write); read by the worker and its helpers, Relaxed:
+    /// the groups' own words say the rest, and `shared::share` why old ones do no harm.
+    pub special: AtomicU64,
     /// What it does, for the statistics; written by the worker, Relaxed.
     pub progress: CachePadded<Progress>,
+}
+
+impl WorkerShared {
+    /// An express group in [`special`](Self::special).
+    pub const EXPRESS: u64 = 1 << 32;
+
+    /// Whether its groups are not all alike.
+    #[inline(always)]
+    pub fn goes_by_share(&self) -> bool {
+        self.special.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether some of its groups are express.
+    pub fn has_express(&self) -> bool {
+        self.special.load(Ordering::Relaxed) >= Self::EXPRESS
+    }
 }
 
 /// Whether others may take requests of a worker's groups.

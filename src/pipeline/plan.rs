@@ -202,7 +202,7 @@ impl Plan {
         let own_groups = Self::own_groups(builder);
         let window = Window::<M::Data, M::Error>::bytes(builder.window, threads, M::KEEPS);
         let worker = Doorbell::bytes(own_groups)
-            .saturating_add(GroupSet::bytes(own_groups))
+            .saturating_add(GroupSet::bytes(own_groups).saturating_mul(2))
             .saturating_add(Flow::bytes(stages));
         Slab::<Group<M::Data, M::Error>>::bytes(builder.groups)
             .saturating_add(builder.groups.saturating_mul(window))

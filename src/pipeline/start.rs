@@ -120,6 +120,8 @@ fn allocate<M: StateMachine>(
             nudged: AtomicBool::new(false),
             wants_help: AtomicU32::new(Help::NONE),
             hot: GroupSet::try_new(own_groups)?,
+            express: GroupSet::try_new(own_groups)?,
+            special: AtomicU64::new(0),
             progress: CachePadded::new(Progress::try_new(stages)?),
         });
     }

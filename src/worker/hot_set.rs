@@ -23,12 +23,14 @@ pub(crate) struct HotSet {
     entries: Vec<Hot>,
     /// Some entry may have been idle for too long.
     stale: bool,
+    /// The entry whose turn it is, where the groups do not take them all in a row.
+    turn: usize,
 }
 
 impl HotSet {
     /// An empty set with room for all groups of the worker.
     pub(super) fn with_capacity(worker: usize, groups: usize) -> Self {
-        Self { worker, entries: Vec::with_capacity(groups), stale: false }
+        Self { worker, entries: Vec::with_capacity(groups), stale: false, turn: 0 }
     }
 
     /// Bytes that a set of this capacity allocates.
@@ -41,9 +43,24 @@ impl HotSet {
         self.entries.len()
     }
 
+    /// The group of an entry, if there are so many.
     #[inline(always)]
-    pub(super) fn group(&self, at: usize) -> u32 {
-        self.entries[at].group
+    pub(super) fn group(&self, at: usize) -> Option<u32> {
+        self.entries.get(at).map(|entry| entry.group)
+    }
+
+    /// The groups.
+    pub(super) fn groups(&self) -> impl Iterator<Item = u32> + '_ {
+        self.entries.iter().map(|entry| entry.group)
+    }
+
+    /// The entry whose turn it is, and its group; the turn is then the next one's. There must be one.
+    #[inline]
+    pub(super) fn next_turn(&mut self) -> (usize, u32) {
+        // The set may have become smaller.
+        let at = if self.turn < self.entries.len() { self.turn } else { 0 };
+        self.turn = at + 1;
+        (at, self.entries[at].group)
     }
 
     /// Takes note of whether the poll of an entry found something.

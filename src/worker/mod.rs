@@ -1,6 +1,7 @@
 //! A worker: a thread that polls its groups, claims batches, runs them and hands them back.
 //!
-//! 1. It takes in the groups that rang its doorbell, then gives each hot group one batch, in turn.
+//! 1. It takes in the groups that rang its doorbell, then gives each hot group one batch, in turn. Where
+//!    groups have weights or are express, it goes by these (`shares`).
 //! 2. If none had a request it helps a worker that says it has more than it can do.
 //! 3. If there was nothing to help with either it waits by the wait strategy. Before it sleeps it
 //!    lets go of all its groups, so that every later submission rings.
@@ -16,6 +17,7 @@ mod path;
 mod plain;
 mod pool;
 mod runner;
+mod shares;
 
 use crate::common::{Group, Help, Hop, WorkerShared};
 use crate::limits::BATCH_MAX;
@@ -28,6 +30,7 @@ use batch::Batch;
 use hot_set::HotSet;
 pub(crate) use pool::PoolWorker;
 use runner::Runner;
+use shares::Due;
 
 /// Polls of an only hot group between two looks at everything else.
 const WATCH_POLLS: u32 = 16;
@@ -43,6 +46,7 @@ pub(crate) struct Worker<'s, M: StateMachine> {
     seat: Seat<'s, M>,
     /// Where the slots of a batch are written down as it is claimed.
     slots: [u32; BATCH_MAX],
+    due: Due,
 }
 
 impl<'s, M: StateMachine> Worker<'s, M> {
@@ -57,6 +61,7 @@ impl<'s, M: StateMachine> Worker<'s, M> {
             runner: Runner::new(shared, &own.progress, seat, machine),
             seat,
             slots: [0; BATCH_MAX],
+            due: Due::default(),
             shared,
         }
     }
@@ -106,14 +111,18 @@ impl<'s, M: StateMachine> Worker<'s, M> {
         self.runner.close();
     }
 
-    /// Gives each hot group one batch. Whether there was any.
+    /// Gives each hot group one batch, or goes by their shares. Whether there was any batch.
     #[inline(always)]
     pub(crate) fn serve_hot(&mut self) -> bool {
-        let mut any = false;
-        for at in 0..self.hot.len() {
-            let found = self.serve(self.hot.group(at), true);
+        if self.own.goes_by_share() {
+            return self.serve_by_share();
+        }
+        let (mut any, mut at) = (false, 0);
+        while let Some(index) = self.hot.group(at) {
+            let found = self.serve(index, true);
             self.hot.polled(at, found);
             any |= found;
+            at += 1;
         }
         any
     }
@@ -145,24 +154,40 @@ impl<'s, M: StateMachine> Worker<'s, M> {
         let shared = self.shared;
         let (worker, homes) = (&shared.workers[other], shared.homes);
         if worker.wants_help.load(Ordering::Relaxed) == Help::STUCK {
-            let mut groups = (other..shared.groups.len()).step_by(homes);
-            return groups.any(|group| self.serve(group as u32, false));
+            let groups = || (other..shared.groups.len()).step_by(homes).map(|group| group as u32);
+            return self.help_among(worker, groups);
         }
         // Those that it polls, and those that rang while it was away.
-        let mut groups = worker.hot.iter().chain(worker.bell.rung());
-        groups.any(|local| self.serve((local * homes + other) as u32, false))
+        let locals = || worker.hot.iter().chain(worker.bell.rung());
+        self.help_among(worker, || locals().map(|local| (local * homes + other) as u32))
+    }
+
+    fn help_among<I: Iterator<Item = u32>>(
+        &mut self,
+        worker: &WorkerShared,
+        groups: impl Fn() -> I,
+    ) -> bool {
+        if worker.goes_by_share() {
+            return self.help_by_share(groups);
+        }
+        groups().any(|group| self.serve(group, false))
     }
 
     /// Claims, runs and hands back one batch of a group. Whether there was one.
     #[inline(always)]
     pub(crate) fn serve(&mut self, index: u32, at_home: bool) -> bool {
+        self.serve_batch(index, at_home, false).is_some()
+    }
+
+    /// The same. How many requests it had, if there was one; `timed` if a read of the clock is worth it
+    /// whatever their number.
+    #[inline(always)]
+    fn serve_batch(&mut self, index: u32, at_home: bool, timed: bool) -> Option<usize> {
         let shared = self.shared;
         let group = shared.group(index);
         let window = &group.window;
         let bound = window.pace().batch();
-        let Some(claimed) = window.claim(bound, &mut self.slots) else {
-            return false;
-        };
+        let claimed = window.claim(bound, &mut self.slots)?;
         let full = claimed.len == bound;
         if shared.pollers > 1 {
             if at_home {
@@ -173,8 +198,8 @@ impl<'s, M: StateMachine> Worker<'s, M> {
             window.prepare(self.index, claimed, &self.slots);
         }
         let batch = Batch::new(shared, &self.own.progress, index, claimed, &self.slots, &self.seat);
-        self.runner.serve(&batch, full);
-        true
+        self.runner.serve(&batch, full || timed);
+        Some(claimed.len)
     }
 
     /// Where there is one hot group, watches its next slot, with everything at hand that serving a
