@@ -1,6 +1,6 @@
 //! The ratios: what is divided by what. Below 1 means that the engine takes less time.
 
-use crate::scenarios::BATCHES;
+use crate::scenarios::{BATCHES, shares};
 
 /// A ratio of two scenarios of the same run.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +63,13 @@ pub fn all(scenarios: &[String]) -> Vec<Ratio> {
     }
     list.add_as("isolation_over_round_trip", "isolation_saturated", "isolation_alone");
     list.add_as("isolation_undrained_over_round_trip", "isolation_undrained", "isolation_alone");
+    for scenario in ["saturated_8", "express", "express_8"] {
+        let name = format!("isolation_{scenario}");
+        list.add_as(&format!("{name}_over_round_trip"), &name, "isolation_alone");
+    }
+    for (scenario, alone) in shares::names() {
+        list.add(&scenario, "alone", &alone, None);
+    }
     for scenario in ["open_close", "open_trip_close"] {
         list.add(scenario, "round_trip", "round_trip_submission", None);
     }

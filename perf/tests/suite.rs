@@ -28,7 +28,7 @@ fn read(path: &str) -> Value {
 }
 
 /// Ratios that must be there wherever two CPUs are.
-const RATIOS: [&str; 42] = [
+const RATIOS: [&str; 46] = [
     "round_trip_submission_over_ping_pong",
     "round_trip_completion_over_ping_pong",
     "round_trip_spin_then_yield_over_ping_pong",
@@ -46,6 +46,10 @@ const RATIOS: [&str; 42] = [
     "idle_groups_1000_over_round_trip",
     "isolation_over_round_trip",
     "isolation_undrained_over_round_trip",
+    "isolation_saturated_8_over_round_trip",
+    "isolation_express_8_over_round_trip",
+    "share_weight_1_of_10_light_beside_light_over_alone",
+    "share_weight_9_of_10_light_beside_heavy_over_alone",
     "open_close_over_round_trip",
     "open_trip_close_over_round_trip",
     "workers_10_over_workers_1",

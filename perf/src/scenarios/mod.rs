@@ -8,6 +8,7 @@ mod payloads;
 mod peers;
 mod round_trip;
 mod rounds;
+pub mod shares;
 mod streaming;
 pub mod work;
 
@@ -67,6 +68,7 @@ pub fn all(cpus: usize) -> Vec<Scenario<Timed>> {
     payloads::add(&mut list);
     work::add(&mut list, cpus);
     isolation::add(&mut list);
+    shares::add(&mut list);
     groups::add(&mut list);
     peers::add(&mut list);
     list.0

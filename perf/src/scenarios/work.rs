@@ -41,13 +41,13 @@ pub fn calibrate() -> u64 {
 
 /// A job: its number, its turns, and then its result.
 #[derive(Clone, Copy, Default)]
-struct Job {
-    number: u64,
-    turns: u64,
-    result: u64,
+pub(super) struct Job {
+    pub(super) number: u64,
+    pub(super) turns: u64,
+    pub(super) result: u64,
 }
 
-struct Worker;
+pub(super) struct Worker;
 
 #[state_machine(data = Job, error = Infallible)]
 impl Worker {
@@ -61,7 +61,7 @@ impl Worker {
 /// The turns of a request of this number.
 type Turns = fn(number: u64, of: u64, turns_per_us: u64) -> u64;
 
-fn uniform(_: u64, ns: u64, turns_per_us: u64) -> u64 {
+pub(super) fn uniform(_: u64, ns: u64, turns_per_us: u64) -> u64 {
     (ns * turns_per_us / 1_000).max(1)
 }
 
