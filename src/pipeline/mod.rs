@@ -80,7 +80,7 @@ impl<M: StateMachine> Pipeline<M> {
     /// # Errors
     ///
     /// `NoneFree` if all groups are open or still have requests in flight from before, `Closed` if the
-    /// pipeline is closing.
+    /// pipeline is closing, `Weight` if the weight is out of range.
     pub fn open(&self, options: impl Into<GroupOptions>) -> Result<RequestGroup<M>, OpenError> {
         let options = options.into();
         let index = self.shared.open(&options)?;
