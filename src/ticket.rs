@@ -1,7 +1,7 @@
 //! Tickets: how a suspended request goes on, from any thread.
 
 use crate::common::Common;
-use crate::kept::{Link, Parked};
+use crate::kept::{Link, Parked, TicketId};
 use crate::stage::{StageId, StateMachine, no_such_stage};
 use crate::sync::{Arc, Ordering, thread};
 use std::fmt;
@@ -10,20 +10,22 @@ use std::fmt;
 ///
 /// It goes to any thread: to that of another system's completion, say. Dropped unused it ends the request as
 /// [abandoned](crate::Outcome::Abandoned). When the pipeline has ended meanwhile the request has ended as cancelled,
-/// and a ticket does nothing. It keeps the pipeline's memory.
+/// and a ticket does nothing; nor does one whose stage answered otherwise than by suspending the request. It keeps
+/// the pipeline's memory.
 ///
 /// To make and to use one allocates nothing; to use it takes a queue's push, and wakes a worker that sleeps.
 #[must_use = "dropping a ticket ends its request as abandoned"]
 pub struct Ticket<M: StateMachine> {
     common: Arc<Common<M::Data, M::Error>>,
     link: Link,
+    id: TicketId,
     maker: thread::ThreadId,
     is_used: bool,
 }
 
 impl<M: StateMachine> Ticket<M> {
-    pub(crate) fn new(common: Arc<Common<M::Data, M::Error>>, link: Link) -> Self {
-        Self { common, link, maker: thread::current().id(), is_used: false }
+    pub(crate) fn new(common: Arc<Common<M::Data, M::Error>>, link: Link, id: TicketId) -> Self {
+        Self { common, link, id, maker: thread::current().id(), is_used: false }
     }
 
     /// Index of the request's group.
@@ -50,18 +52,17 @@ impl<M: StateMachine> Ticket<M> {
     pub fn resume_with(mut self, stage: StageId<M>, fill: impl FnOnce(&mut M::Data)) {
         let window = &self.common.group(self.link.group()).window;
         let parking = window.parking(self.link.slot());
-        while !parking.is_parked() {
-            if parking.is_taken() {
-                self.is_used = true;
-                return;
+        let is_lent = loop {
+            match parking.borrow(self.id) {
+                Some(is_lent) => break is_lent,
+                None => assert!(
+                    self.maker != thread::current().id(),
+                    "`resume_with` inside of the stage that suspends the request would wait for itself"
+                ),
             }
-            assert!(
-                self.maker != thread::current().id(),
-                "`resume_with` inside of the stage that suspends the request would wait for itself"
-            );
             thread::yield_now();
-        }
-        if parking.borrow() {
+        };
+        if is_lent {
             // SAFETY: the parking word says that the slot is this ticket's, which is not shared.
             unsafe { window.value(self.link.slot(), |value| fill(&mut *value)) };
         }
@@ -79,7 +80,7 @@ impl<M: StateMachine> Ticket<M> {
     fn send(&mut self, to: Parked, hop: u16) {
         self.is_used = true;
         let window = &self.common.group(self.link.group()).window;
-        if window.parking(self.link.slot()).send(to) {
+        if window.parking(self.link.slot()).send(self.id, to) {
             self.common.suspended.fetch_sub(1, Ordering::Relaxed);
             self.common.send_late(usize::from(hop), self.link);
         }

@@ -23,6 +23,9 @@ enum Way {
     None,
     /// Uses it with a filler inside of the stage.
     Inside,
+    /// Sends it to who asked, and answers that the request is done, or to be filed.
+    Loose,
+    LooseToFile,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +50,7 @@ impl Desk {
         }
         let tickets = &self.tickets;
         let step = call.suspend(|ticket| match way {
-            Way::Send | Way::None => {
+            Way::Send | Way::None | Way::Loose | Way::LooseToFile => {
                 let _ = tickets.send((number, ticket));
             }
             Way::AtOnce => ticket.resume(Desk::HEAR),
@@ -55,7 +58,11 @@ impl Desk {
             Way::Inside => ticket.resume_with(Desk::HEAR, |call| call.answer = 1),
         });
         self.step = Some(step);
-        step
+        match way {
+            Way::Loose => call.done(),
+            Way::LooseToFile => call.next(Self::FILE),
+            _ => step,
+        }
     }
 
     #[stage]
@@ -161,6 +168,44 @@ fn a_dropped_ticket_abandons_its_request() {
     let lost = thread::spawn(move || ticket.resume(StageId::new(9)));
     assert!(lost.join().is_err());
     assert_eq!(ending(&group.recv().unwrap()), "abandoned");
+}
+
+/// A stage that makes a ticket and answers otherwise: the ticket does nothing, to its request or to a later one in
+/// the slot, and nobody waits for it.
+#[test]
+fn a_loose_ticket_is_void() {
+    let _dog = watchdog(60);
+    for order in ORDERS {
+        let (pipeline, tickets) = desk(1);
+        let mut group = pipeline.open(order).unwrap();
+        let mut loose = Vec::new();
+        for number in 0..64 {
+            let way = if number % 2 == 0 { Way::Loose } else { Way::LooseToFile };
+            group.submit(call(number, way)).unwrap();
+            let output = group.recv().unwrap();
+            assert!(output.is_done() && output.answer == 0, "{output:?}");
+            drop(output);
+            loose.push(tickets.recv().unwrap().1);
+        }
+        // All slots have requests that wait for their own tickets.
+        (0..16).for_each(|number| assert!(group.submit(call(number, Way::Send)).is_ok()));
+        let own: Vec<_> = tickets.iter().take(16).collect();
+        for (at, ticket) in loose.into_iter().enumerate() {
+            match at % 3 {
+                0 => ticket.resume(Desk::FILE),
+                1 => ticket.resume_with(Desk::FILE, |call| call.answer = 7),
+                _ => drop(ticket),
+            }
+        }
+        assert!(group.recv_timeout(Duration::from_millis(20)).is_err());
+        own.into_iter().for_each(|(_, ticket)| ticket.resume(Desk::HEAR));
+        for _ in 0..16 {
+            let output = group.recv().unwrap();
+            assert!(output.is_done() && output.answer == 1000, "{output:?}");
+        }
+        drop(group);
+        assert_balanced(&pipeline.close());
+    }
 }
 
 #[test]

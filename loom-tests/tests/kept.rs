@@ -11,7 +11,7 @@
 
 mod common;
 
-use common::stageline::kept::{Link, Parked, Parking};
+use common::stageline::kept::{Link, Parked, Parking, TicketId};
 use common::stageline::model::{self, Sizes, work, work_in_pool};
 use common::stageline::shared::Shared;
 use common::stageline::sync::{Arc, ArrayQueue, Mutex};
@@ -25,6 +25,7 @@ use common::{ALL, THREE, TWO, Watched, explore, join, spawn, step};
 /// A suspended request without its engine: the word, the payload, the queue.
 struct Lone {
     parking: Parking,
+    ticket: TicketId,
     payload: Watched,
     /// What the ticket's thread did before.
     answer: Watched,
@@ -34,7 +35,9 @@ struct Lone {
 impl Lone {
     fn new() -> Arc<Self> {
         let (payload, answer) = (Watched::new(), Watched::new());
-        Arc::new(Self { parking: Parking::default(), payload, answer, queue: ArrayQueue::new(1) })
+        let parking = Parking::default();
+        let ticket = parking.issue();
+        Arc::new(Self { parking, ticket, payload, answer, queue: ArrayQueue::new(1) })
     }
 
     /// The worker's end of the stage's call. Whether it goes on with the request itself.
@@ -42,7 +45,7 @@ impl Lone {
         step();
         // SAFETY: the worker runs the request.
         unsafe { self.payload.set(1) };
-        let sent = self.parking.park();
+        let sent = self.parking.park(self.ticket);
         if sent.is_some() {
             assert_eq!(sent, Some(Parked::Resumed(4)));
             // SAFETY: the ticket was used before the worker parked, which has kept the request.
@@ -56,14 +59,14 @@ impl Lone {
         step();
         // SAFETY: nobody looks before the ticket is used.
         unsafe { self.answer.set(5) };
-        if fills && self.parking.is_parked() && self.parking.borrow() {
+        if fills && self.parking.borrow(self.ticket) == Some(true) {
             // SAFETY: the word says so.
             unsafe {
                 assert_eq!(self.payload.get(), 1);
                 self.payload.set(2);
             }
         }
-        if self.parking.send(Parked::Resumed(4)) {
+        if self.parking.send(self.ticket, Parked::Resumed(4)) {
             self.queue.push(Link::new(0, 0)).expect("a place for each slot");
         }
     }
@@ -143,7 +146,7 @@ fn a_ticket_beside_the_receiver() {
         });
         let (sent, taken) = (join(sender), join(receiver));
         assert_eq!(taken + usize::from(take(&lone)), 1, "once");
-        assert!(lone.parking.is_taken());
+        assert!(!lone.parking.send(lone.ticket, Parked::Dropped), "it is the receiver's");
         String::from(if sent == 1 { "sent" } else { "taken" })
     });
 }

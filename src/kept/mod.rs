@@ -18,7 +18,7 @@
 mod parking;
 mod wheel;
 
-pub use parking::{Parked, Parking};
+pub use parking::{Parked, Parking, TicketId};
 pub use wheel::Wheel;
 
 use crate::limits::DESCRIPTION_MAX;
@@ -71,8 +71,6 @@ pub struct Kept {
     pub next: Link,
     /// How many of those that follow it were held where it last became a leader.
     pub led: u32,
-    /// A ticket for it has been made, and the stage has not answered yet.
-    pub has_ticket: bool,
     /// The first of those that share its outcome.
     pub followers: Link,
     /// When it is due, in nanoseconds since the pipeline's start.
@@ -92,7 +90,6 @@ impl Kept {
             retries: 0,
             next: Link::NONE,
             led: 0,
-            has_ticket: false,
             followers: Link::NONE,
             due_ns: 0,
             description: ArrayString::new_const(),

@@ -117,12 +117,14 @@ impl<M: StateMachine> Request<'_, M> {
     }
 
     /// The answer: the request waits, held by nobody, until the [`Ticket`] is used that `hand_out` is given. The ticket
-    /// may be used at once, before the stage has returned.
+    /// may be used at once, before the stage has returned. If the stage then answers otherwise the ticket is void.
     pub fn suspend(&mut self, hand_out: impl FnOnce(Ticket<M>)) -> Step {
         keeps!(M);
-        let position = self.position();
-        self.kept_mut(|kept| kept.of(position).has_ticket = true);
-        hand_out(Ticket::new(Arc::clone(self.scope.seat.common), self.link()));
+        let (common, link) = (self.scope.seat.common, self.link());
+        let ticket = self.scope.window.parking(link.slot()).issue();
+        let loose = self.keeper(|keeper| keeper.ticket.replace((link, ticket)));
+        common.void(loose);
+        hand_out(Ticket::new(Arc::clone(common), link, ticket));
         Step::SUSPEND
     }
 

@@ -128,9 +128,13 @@ impl<T, E> Window<T, E> {
 
     /// A suspended request that no worker will go on with any more, and that can be received now.
     fn take_parked(&self, head: u64) -> Option<Place> {
+        let unclaimed = self.claim.cursor.position();
         let of = |slot: usize| {
             let position = self.slot(slot).position(head);
-            self.parking(slot).take().then_some(Place { slot: slot as u32, position })
+            // It has begun to run, and has not ended: nobody runs it any more, so it is suspended.
+            let is_begun = self.slot(slot).is_ready(position)
+                && (position.wrapping_sub(unclaimed) as i64) < 0;
+            (is_begun && self.parking(slot).take()).then_some(Place { slot: slot as u32, position })
         };
         match self.order() {
             _ if self.kept.is_empty() => None,

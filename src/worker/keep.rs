@@ -28,6 +28,10 @@ impl<M: StateMachine> Batch<'_, M> {
             ));
         }
         let (link, position) = (request.link(), request.position());
+        if kind != StepKind::Suspend {
+            let loose = self.keeper(|keeper| keeper.ticket.take_if(|(of, _)| *of == link));
+            self.scope.seat.common.void(loose);
+        }
         // SAFETY: this thread owns the request until it is handed on, below.
         let entries = unsafe { Owned::new(self.scope.seat.common) };
         entries.entry(link, |entry| entry.of(position).stage = stage as u16);
@@ -121,16 +125,17 @@ impl<M: StateMachine> Batch<'_, M> {
         let (link, common) = (request.link(), self.scope.seat.common);
         // SAFETY: as in `keep`.
         let entries = unsafe { Owned::new(common) };
-        if !entries.entry(link, |entry| std::mem::take(&mut entry.has_ticket)) {
+        let made = self.keeper(|keeper| keeper.ticket.take_if(|(of, _)| *of == link));
+        let Some((_, ticket)) = made else {
             self.progress.flow.leave(stage);
             return Err(refused(
                 request,
                 "a stage answered `suspend` without a ticket for this request",
             ));
-        }
+        };
         let newly = self.count_kept(&entries, link);
         common.suspended.fetch_add(1, Ordering::Relaxed);
-        let Some(sent) = self.group.window.parking(link.slot()).park() else {
+        let Some(sent) = self.group.window.parking(link.slot()).park(ticket) else {
             // It may be in other hands by now.
             self.progress.flow.leave(stage);
             sync::light_barrier();

@@ -200,13 +200,17 @@ impl<M: StateMachine> Runner<'_, M> {
         }
         self.progress.end_kept();
         // A leader that is kept has its followers with it; one that has ended is about to share how.
-        self.keeper(|keeper| keeper.leaders.clear());
+        self.shared.void(self.keeper(|keeper| {
+            keeper.leaders.clear();
+            keeper.ticket.take()
+        }));
         self.ends.at(0)
     }
 
-    /// Before a batch is handed back: what followed its requests ends as they did.
-    #[cold]
+    /// Before a batch is handed back: what followed its requests ends as they did, and a ticket that was made for
+    /// one which ended otherwise is void.
     pub(super) fn finish_led(&mut self, batch: &Batch<'_, M>) {
+        self.shared.void(self.keeper(|keeper| keeper.ticket.take()));
         while let Some(at) = self.keeper(|keeper| keeper.leaders.pop()) {
             let phase = self.ends.at(usize::from(at));
             if phase != Phase::Ready {

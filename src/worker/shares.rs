@@ -11,9 +11,9 @@
 //! 4. Who helps another worker keeps to the same order: express groups, then those that have credit.
 
 use super::Worker;
+use crate::common::pass_rounds;
 use crate::limits::ORDINARY_PART;
 use crate::pace::BATCH_NS;
-use crate::common::pass_rounds;
 use crate::stage::StateMachine;
 
 /// What express groups leave to the ordinary ones.
