@@ -195,7 +195,7 @@ impl Clerk {
     }
 
     fn hear(&mut self, request: &mut Request<'_, Self>) -> Step {
-        assert!([2, 1000].contains(&**request), "through the pool, or filled");
+        assert!([2, 1000, 1003].contains(&**request), "through the pool, or filled");
         request.done()
     }
 }
@@ -236,13 +236,15 @@ fn receive_all(engine: &Engine, mut receiver: Receiver<Clerk>) -> (u32, u32) {
 }
 
 /// Waits for the ticket and uses it.
-fn resume(desk: &Desk) {
+fn resume(desk: &Desk, payload: u64) {
     let mut ticket = None;
     desk.event.wait_until(None, || {
         ticket = desk.ticket.lock().expect("not poisoned").take();
         ticket.is_some()
     });
-    ticket.expect("waited for").resume_with(StageId::new(1), |payload| *payload += 1000);
+    // Through the pool, or by the straight way.
+    let stage = if payload == 3 { 2 } else { 1 };
+    ticket.expect("waited for").resume_with(StageId::new(stage), |payload| *payload += 1000);
 }
 
 /// One request with this payload, workers that run their loops, and a ticket that is used; the pipeline ends when
@@ -250,7 +252,7 @@ fn resume(desk: &Desk) {
 fn whole(workers: usize, payload: u64, ends_at_once: bool) -> String {
     let desk = Arc::<Desk>::new(Desk::default());
     // A request with this payload goes through a pool.
-    let pools: &[&str] = if payload == 2 { &["pool"] } else { &[] };
+    let pools: &[&str] = if payload >= 2 { &["pool"] } else { &[] };
     let engine = engine(workers, pools, &desk);
     let (mut submitter, receiver) =
         model::open(&engine, Order::Completion).expect("a quiet group").split();
@@ -264,9 +266,9 @@ fn whole(workers: usize, payload: u64, ends_at_once: bool) -> String {
         })
     });
     let threads: Vec<_> = threads.collect();
-    let clerk = (payload == 0).then(|| {
+    let clerk = [0, 3].contains(&payload).then(|| {
         let desk = desk.clone();
-        spawn(move || resume(&desk))
+        spawn(move || resume(&desk, payload))
     });
     let counts = if ends_at_once {
         engine.refuse_more(0);
@@ -309,6 +311,20 @@ fn a_hop_there_and_back_beside_the_end() {
 #[test]
 fn a_hop_there_and_back() {
     explore("kept::a_hop_there_and_back", Some(1), &["(1, 0)"], || whole(1, 2, false));
+}
+
+/// The one that would be woken for it may have left, and the other sleep.
+#[test]
+fn a_ticket_with_two_workers_beside_the_end() {
+    let name = "kept::a_ticket_with_two_workers_beside_the_end";
+    explore(name, Some(1), &["(0, 1)", "(1, 0)"], || whole(2, 0, true));
+}
+
+/// Workers may leave while it is suspended; then it finds nobody behind the pool.
+#[test]
+fn a_ticket_to_a_pool_beside_the_end() {
+    let name = "kept::a_ticket_to_a_pool_beside_the_end";
+    explore(name, Some(1), &["(0, 1)", "(1, 0)"], || whole(1, 3, true));
 }
 
 #[test]

@@ -43,8 +43,9 @@ impl<T, E> Common<T, E> {
         }
         let home = self.home(link.group());
         home.event.notify_after_barrier();
-        // It may be inside a long request.
+        // It may be inside a long request, or have left before others.
         self.wake_helper(home.wants_help.load(Ordering::Relaxed));
+        self.tell_leavers();
     }
 
     /// A ticket that a stage has made, and then answered otherwise, is void.

@@ -292,14 +292,14 @@ impl<T, E> Common<T, E> {
         sum(Progress::kept).wrapping_sub(ended) <= suspended
     }
 
-    /// Whether all workers have left. The threads of pools leave after them: until then a request may come.
+    /// Whether all workers have left. The threads of pools leave after them: a request may come until then.
     pub fn pollers_left(&self) -> bool {
         // Acquire: pairs with the AcqRel of who left, and so with all that it had kept.
         self.at_work.load(Ordering::Acquire) as usize <= self.workers.len() - self.pollers
     }
 
-    /// A kept request has ended, or was suspended: threads that wait to leave are told. The caller has passed the
-    /// light barrier since it counted that.
+    /// A kept request has ended, was suspended, or was sent to the workers: threads that wait to leave are told. The
+    /// caller has passed the light barrier since.
     pub fn tell_leavers(&self) {
         if self.stop.load(Ordering::Relaxed) {
             self.wake_all_threads();

@@ -16,10 +16,10 @@
 //!    other way round the ticket's Release pairs with the Acquire of the worker's swap, for what the thread that used
 //!    the ticket had done before.
 //! 3. A ticket that writes to the payload takes the slot first: Parked becomes Lent, which nobody else changes.
-//! 4. When all workers have left, a receiver ends what is Parked or Sent as cancelled: by a compare-and-swap to
-//!    Taken, against which the ticket's loses. Nobody pops from a queue any more then.
-//! 5. A worker that pops a request makes it Running. No other thread looks at the word then, but a receiver that
-//!    finds it neither Parked nor Sent.
+//! 4. When all threads have left, a receiver ends what has begun to run as cancelled, unless it is Lent: by a
+//!    compare-and-swap to Taken, against which the ticket's loses. What is Running then stands in a queue, sent by a
+//!    ticket too late for the workers and from pool to pool; nobody pops any more.
+//! 5. A worker that pops a request makes it Running.
 //! 6. The word counts the tickets of its slot, and a ticket swaps only from its own count. So one whose stage has
 //!    answered otherwise, and which may be used when the request has long gone on, finds itself void.
 
@@ -156,11 +156,11 @@ impl Parking {
         sent
     }
 
-    /// The workers are gone, and the caller is the receiver of a request that had begun to run: whether it has the
-    /// request now.
+    /// All threads that run stages are gone, and the caller is the receiver of a request that had begun to run:
+    /// whether it has the request now.
     pub fn take(&self) -> bool {
         let mut now = self.word.load(Ordering::Acquire);
-        while [PARKED, SENT].contains(&(now & STATE_MASK)) {
+        while [RUNNING, PARKED, SENT].contains(&(now & STATE_MASK)) {
             let taken = TicketId::of(now).0 | TAKEN;
             match self.word.compare_exchange(now, taken, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return true,

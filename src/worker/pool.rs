@@ -59,10 +59,11 @@ impl<'s, M: StateMachine> PoolWorker<'s, M> {
         self.runner.close();
     }
 
-    /// Whether the pipeline ends and nothing will come any more.
+    /// Whether the pipeline ends and this thread has nothing more to do. The workers have left when nothing was kept
+    /// but what was suspended; what a ticket sends after that may find nobody, and its receiver ends it.
     fn can_leave(&self) -> bool {
         self.shared.stop.load(Ordering::Relaxed)
             && self.shared.pollers_left()
-            && self.runner.is_settled()
+            && self.runner.keeps_nothing()
     }
 }
