@@ -1,9 +1,11 @@
 //! A request group: a private pair of ends on the shared workers.
 
+mod output;
 mod receive;
 mod submit;
 
-pub use receive::{Output, Receiver};
+pub use output::Output;
+pub use receive::Receiver;
 pub use submit::{SharedSubmitter, SubmitEnd, Submitter};
 
 use crate::error::{

@@ -132,8 +132,8 @@ impl<T, E> Window<T, E> {
         let of = |slot: usize| {
             let position = self.slot(slot).position(head);
             // It has begun to run, and has not ended, and nobody will run it on.
-            let is_begun = self.slot(slot).is_ready(position)
-                && (position.wrapping_sub(unclaimed) as i64) < 0;
+            let is_begun =
+                self.slot(slot).is_ready(position) && (position.wrapping_sub(unclaimed) as i64) < 0;
             (is_begun && self.parking(slot).take()).then_some(Place { slot: slot as u32, position })
         };
         match self.order() {
