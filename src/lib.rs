@@ -82,7 +82,6 @@ mod retry;
 mod stage;
 mod stats;
 mod status;
-mod ticket;
 mod topology;
 mod worker;
 
@@ -95,12 +94,11 @@ pub use graph::Graph;
 pub use group::{Output, Receiver, RequestGroup, SharedSubmitter, SubmitEnd, Submitter};
 pub use outcome::{Cycle, Outcome};
 pub use pipeline::{Builder, Pipeline, Pool, Report, WorkerReport};
-pub use request::Request;
+pub use request::{Request, Ticket};
 pub use retry::Retry;
 pub use stage::{Hook, RuntimeStage, Stage, StageFn, StageId, StageTable, StateMachine, Step};
 pub use stats::{GroupStats, Histogram, Ledger, StageStats, Stats, WorkerStats};
 pub use status::ReservedStatus;
-pub use ticket::Ticket;
 pub use wait::WaitStrategy;
 pub use window::Order;
 

@@ -1,11 +1,10 @@
 //! A request that outlives its stage's call: for machines that keep requests ([`StateMachine::KEEPS`]).
 
-use super::Request;
+use super::{Request, Ticket};
 use crate::common::{Flush, Keeper, Owned};
 use crate::kept::{Entries, Kept, Link};
 use crate::stage::{StateMachine, Step};
 use crate::sync::Arc;
-use crate::ticket::Ticket;
 use std::time::Duration;
 
 /// Refuses, as the program is compiled, what a machine that keeps no requests cannot do.

@@ -1,6 +1,9 @@
 //! The in-place view of a slot that a stage gets.
 
 mod kept;
+mod ticket;
+
+pub use ticket::Ticket;
 
 use crate::cold::{Cold, Failure, NEVER_NS};
 use crate::common::Common;

@@ -13,7 +13,7 @@ pub const LAYERS: &[&[&str]] = &[
     &["window"],
     &["stats", "error"],
     &["common"],
-    &["stage", "request", "ticket", "retry", "graph", "outcome"],
+    &["stage", "request", "retry", "graph", "outcome"],
     &["shared"],
     &["group", "worker", "topology"],
     &["pipeline"],
