@@ -113,9 +113,7 @@ impl<T, E> Window<T, E> {
     /// The next request that no worker will run any more, as cancelled. For a receiver whose workers
     /// are gone, when nothing finished is left. It stays the next one until it is released.
     pub fn next_orphan(&self, cursor: &mut ReceiveCursor) -> Option<Finished> {
-        if cursor.orphan.is_none() {
-            cursor.orphan = self.take_parked(cursor.head);
-        }
+        cursor.orphan = cursor.orphan.or_else(|| self.take_parked(cursor.head));
         if cursor.orphan.is_none() {
             let mut slots = [0];
             let claimed = self.claim(1, &mut slots)?;
