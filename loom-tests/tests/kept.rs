@@ -11,7 +11,7 @@
 
 mod common;
 
-use common::stageline::kept::{Link, Parked, Parking, TicketId};
+use common::stageline::kept::{Link, Parked, Parking, Standing};
 use common::stageline::model::{self, Sizes, work, work_in_pool};
 use common::stageline::shared::Shared;
 use common::stageline::sync::{Arc, ArrayQueue, Mutex};
@@ -30,14 +30,15 @@ struct Lone {
     /// What the ticket's thread did before.
     answer: Watched,
     queue: ArrayQueue<Link>,
+    /// The ticket's number.
+    ticket: u64,
 }
 
 impl Lone {
     fn new() -> Arc<Self> {
-        let (payload, answer) = (Watched::new(), Watched::new());
-        let parking = Parking::default();
+        let (payload, answer, parking) = (Watched::new(), Watched::new(), Parking::default());
         let ticket = parking.issue();
-        Arc::new(Self { parking, ticket, payload, answer, queue: ArrayQueue::new(1) })
+        Arc::new(Self { parking, payload, answer, queue: ArrayQueue::new(1), ticket })
     }
 
     /// The worker's end of the stage's call. Whether it goes on with the request itself.
@@ -59,7 +60,7 @@ impl Lone {
         step();
         // SAFETY: nobody looks before the ticket is used.
         unsafe { self.answer.set(5) };
-        if fills && self.parking.borrow(self.ticket) == Some(true) {
+        if fills && self.parking.borrow(self.ticket) {
             // SAFETY: the word says so.
             unsafe {
                 assert_eq!(self.payload.get(), 1);
@@ -146,7 +147,7 @@ fn a_ticket_beside_the_receiver() {
         });
         let (sent, taken) = (join(sender), join(receiver));
         assert_eq!(taken + usize::from(take(&lone)), 1, "once");
-        assert!(!lone.parking.send(lone.ticket, Parked::Dropped), "it is the receiver's");
+        assert_eq!(lone.parking.standing(lone.ticket), Standing::Void);
         String::from(if sent == 1 { "sent" } else { "taken" })
     });
 }

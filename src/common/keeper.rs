@@ -46,6 +46,8 @@ pub struct Keeper<E> {
     pub ticket: Option<(Link, TicketId)>,
     /// Requests of the running batch that lead others, counted from its first.
     pub leaders: Vec<u16>,
+    /// Those for which a ticket was made, and whose stages have not answered that they are suspended.
+    pub ticketed: Vec<u16>,
     /// For the jitter of retries.
     pub random: fastrand::Rng,
     /// How many cancellations it knows of.
@@ -127,6 +129,7 @@ impl<E> Keeper<E> {
             flush: None,
             ticket: None,
             leaders: Vec::with_capacity(if stages == 0 { 0 } else { BATCH_MAX }),
+            ticketed: Vec::with_capacity(if stages == 0 { 0 } else { BATCH_MAX }),
             random: fastrand::Rng::with_seed(seed),
             cancels: 0,
         })))
@@ -134,8 +137,8 @@ impl<E> Keeper<E> {
 
     /// Bytes that a keeper for so many stages allocates.
     pub fn bytes(stages: usize) -> usize {
-        let leaders = if stages == 0 { 0 } else { BATCH_MAX * size_of::<u16>() };
-        Slab::<Hold>::bytes(stages).saturating_add(leaders)
+        let lists = if stages == 0 { 0 } else { 2 * BATCH_MAX * size_of::<u16>() };
+        Slab::<Hold>::bytes(stages).saturating_add(lists)
     }
 
     /// Whether it keeps nothing.

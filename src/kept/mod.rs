@@ -18,7 +18,7 @@
 mod parking;
 mod wheel;
 
-pub use parking::{Parked, Parking, TicketId};
+pub use parking::{Parked, Parking, Standing};
 pub use wheel::Wheel;
 
 use crate::limits::DESCRIPTION_MAX;

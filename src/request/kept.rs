@@ -116,14 +116,22 @@ impl<M: StateMachine> Request<'_, M> {
     }
 
     /// The answer: the request waits, held by nobody, until the [`Ticket`] is used that `hand_out` is given. The ticket
-    /// may be used at once, before the stage has returned. If the stage then answers otherwise the ticket is void.
+    /// may be used at once, before the stage has returned. It is void if the stage answers otherwise after all, or hands
+    /// out another one.
     pub fn suspend(&mut self, hand_out: impl FnOnce(Ticket<M>)) -> Step {
         keeps!(M);
-        let (common, link) = (self.scope.seat.common, self.link());
-        let ticket = self.scope.window.parking(link.slot()).issue();
-        let loose = self.keeper(|keeper| keeper.ticket.replace((link, ticket)));
-        common.void(loose);
-        hand_out(Ticket::new(Arc::clone(common), link, ticket));
+        let position = self.position();
+        let at = position.wrapping_sub(self.first()) as u16;
+        self.kept_mut(|kept| kept.of(position).has_ticket = true);
+        self.keeper(|keeper| {
+            // Requests run one after the other: this one is the last, if it is there.
+            if keeper.ticketed.last() != Some(&at) {
+                keeper.ticketed.push(at);
+            }
+        });
+        let link = self.link();
+        let number = self.scope.window.parking(link.slot()).issue();
+        hand_out(Ticket::new(Arc::clone(self.scope.seat.common), link, number));
         Step::SUSPEND
     }
 

@@ -1,7 +1,7 @@
 //! Tickets: how a suspended request goes on, from any thread.
 
 use crate::common::Common;
-use crate::kept::{Link, Parked, TicketId};
+use crate::kept::{Link, Parked, Standing};
 use crate::stage::{StageId, StateMachine, no_such_stage};
 use crate::sync::{Arc, Ordering, thread};
 use std::fmt;
@@ -10,22 +10,23 @@ use std::fmt;
 ///
 /// It goes to any thread: to that of another system's completion, say. Dropped unused it ends the request as
 /// [abandoned](crate::Outcome::Abandoned). When the pipeline has ended meanwhile the request has ended as cancelled,
-/// and a ticket does nothing; nor does one whose stage answered otherwise than by suspending the request. It keeps
-/// the pipeline's memory.
+/// and a ticket does nothing. Nor does one whose stage has answered otherwise than by its suspension, or has made
+/// another ticket for the request. It keeps the pipeline's memory.
 ///
 /// To make and to use one allocates nothing; to use it takes a queue's push, and wakes a worker that sleeps.
 #[must_use = "dropping a ticket ends its request as abandoned"]
 pub struct Ticket<M: StateMachine> {
     common: Arc<Common<M::Data, M::Error>>,
     link: Link,
-    id: TicketId,
+    /// Its number among those of the slot.
+    number: u64,
     maker: thread::ThreadId,
     is_used: bool,
 }
 
 impl<M: StateMachine> Ticket<M> {
-    pub(crate) fn new(common: Arc<Common<M::Data, M::Error>>, link: Link, id: TicketId) -> Self {
-        Self { common, link, id, maker: thread::current().id(), is_used: false }
+    pub(crate) fn new(common: Arc<Common<M::Data, M::Error>>, link: Link, number: u64) -> Self {
+        Self { common, link, number, maker: thread::current().id(), is_used: false }
     }
 
     /// Index of the request's group.
@@ -52,20 +53,20 @@ impl<M: StateMachine> Ticket<M> {
     pub fn resume_with(mut self, stage: StageId<M>, fill: impl FnOnce(&mut M::Data)) {
         let window = &self.common.group(self.link.group()).window;
         let parking = window.parking(self.link.slot());
-        let is_lent = loop {
-            match parking.borrow(self.id) {
-                Some(is_lent) => break is_lent,
-                None => assert!(
-                    self.maker != thread::current().id(),
-                    "`resume_with` inside of the stage that suspends the request would wait for itself"
-                ),
-            }
+        while parking.standing(self.number) == Standing::Runs {
+            assert!(
+                self.maker != thread::current().id(),
+                "`resume_with` inside of the stage that suspends the request would wait for itself"
+            );
             thread::yield_now();
-        };
-        if is_lent {
-            // SAFETY: the parking word says that the slot is this ticket's, which is not shared.
-            unsafe { window.value(self.link.slot(), |value| fill(&mut *value)) };
         }
+        if !parking.borrow(self.number) {
+            // It is void, or the receiver has ended the request.
+            self.is_used = true;
+            return;
+        }
+        // SAFETY: the parking word says that the slot is lent to the ticket of this number, of which there is one.
+        unsafe { window.value(self.link.slot(), |value| fill(&mut *value)) };
         self.use_up(stage);
     }
 
@@ -80,7 +81,7 @@ impl<M: StateMachine> Ticket<M> {
     fn send(&mut self, to: Parked, hop: u16) {
         self.is_used = true;
         let window = &self.common.group(self.link.group()).window;
-        if window.parking(self.link.slot()).send(self.id, to) {
+        if window.parking(self.link.slot()).send(self.number, to) {
             self.common.suspended.fetch_sub(1, Ordering::Relaxed);
             self.common.send_late(usize::from(hop), self.link);
         }

@@ -34,11 +34,22 @@ impl<M: StateMachine> Batch<'_, M> {
         }
         // SAFETY: this thread owns the request until it is handed on, below.
         let entries = unsafe { Owned::new(self.scope.seat.common) };
-        entries.entry(link, |entry| entry.of(position).stage = stage as u16);
+        let has_ticket = entries.entry(link, |entry| {
+            let entry = entry.of(position);
+            entry.stage = stage as u16;
+            std::mem::take(&mut entry.has_ticket)
+        });
+        if has_ticket {
+            self.keeper(|keeper| keeper.ticketed.pop());
+            if kind != StepKind::Suspend {
+                // Before another thread may make one.
+                self.group.window.parking(link.slot()).issue();
+            }
+        }
         match kind {
             StepKind::Retry(status) => return self.retry(stage, status, request),
             StepKind::Hold => return self.hold(stage, request),
-            StepKind::Suspend => return self.suspend(stage, request),
+            StepKind::Suspend => return self.suspend(stage, has_ticket, request),
             _ => {}
         }
         self.progress.flow.turn_back(stage);
@@ -121,12 +132,16 @@ impl<M: StateMachine> Batch<'_, M> {
         Err(Phase::Ready)
     }
 
-    fn suspend(&self, stage: usize, request: &mut Request<'_, M>) -> Result<usize, Phase> {
+    fn suspend(
+        &self,
+        stage: usize,
+        has_ticket: bool,
+        request: &mut Request<'_, M>,
+    ) -> Result<usize, Phase> {
         let (link, common) = (request.link(), self.scope.seat.common);
         // SAFETY: as in `keep`.
         let entries = unsafe { Owned::new(common) };
-        let made = self.keeper(|keeper| keeper.ticket.take_if(|(of, _)| *of == link));
-        let Some((_, ticket)) = made else {
+        if !has_ticket {
             self.progress.flow.leave(stage);
             return Err(refused(
                 request,

@@ -205,17 +205,23 @@ impl<M: StateMachine> Runner<'_, M> {
         }
         self.progress.end_kept();
         // A leader that is kept has its followers with it; one that has ended is about to share how.
-        self.shared.void(self.keeper(|keeper| {
-            keeper.leaders.clear();
-            keeper.ticket.take()
-        }));
+        self.keeper(|keeper| keeper.leaders.clear());
+        self.void_tickets(batch);
         self.ends.at(0)
     }
 
-    /// Before a batch is handed back: what followed its requests ends as they did, and a ticket that was made for
-    /// one which ended otherwise is void.
+    /// Before a batch is handed back: the tickets of requests that have ended all the same are void.
+    fn void_tickets(&self, batch: &Batch<'_, M>) {
+        while let Some(at) = self.keeper(|keeper| keeper.ticketed.pop()) {
+            let window = &batch.group.window;
+            window.parking(window.index_of(batch.slot(usize::from(at)))).issue();
+        }
+    }
+
+    /// Before a batch is handed back: what followed its requests ends as they did.
+    #[cold]
     pub(super) fn finish_led(&mut self, batch: &Batch<'_, M>) {
-        self.shared.void(self.keeper(|keeper| keeper.ticket.take()));
+        self.void_tickets(batch);
         while let Some(at) = self.keeper(|keeper| keeper.leaders.pop()) {
             let phase = self.ends.at(usize::from(at));
             if phase != Phase::Ready {
