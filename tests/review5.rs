@@ -232,3 +232,39 @@ fn a_loose_ticket_brings_nothing_back_at_the_end() {
         assert_eq!(group.try_recv().err(), Some(TryRecvError::Closed));
     }
 }
+
+/// A leader is suspended as the pipeline ends: its followers end with it.
+#[test]
+fn a_suspended_leader_holds_up_no_end() {
+    let _dog = watchdog(60);
+    for order in ORDERS {
+        for is_used in [false, true] {
+            let world = desk(1);
+            let mut groups =
+                [world.pipeline.open(order).unwrap(), world.pipeline.open(order).unwrap()];
+            for (group, way) in groups.iter_mut().zip([Way::Hold, Way::Lead]) {
+                let before = world.pipeline.stats().stages[0].entered;
+                group.submit(call(way)).unwrap();
+                eventually("it has come", || {
+                    world.pipeline.stats().stages[0].entered == before + 1
+                });
+            }
+            let ticket = world.tickets.recv().unwrap();
+            let expected = if is_used { "done" } else { "cancelled" };
+            let kept = if is_used {
+                ticket.resume(Desk::HEAR);
+                None
+            } else {
+                drop(world.pipeline);
+                Some(ticket)
+            };
+            for group in &mut groups {
+                assert_eq!(ending(&group.recv().unwrap()), expected);
+            }
+            drop(kept);
+            for group in &mut groups {
+                assert!(group.try_recv().is_err());
+            }
+        }
+    }
+}

@@ -127,6 +127,26 @@ impl Kept {
 pub trait Entries {
     /// Runs `f` on an entry.
     fn entry<R>(&self, link: Link, f: impl FnOnce(&mut Kept) -> R) -> R;
+
+    /// Calls `each` with all that follow a request. Those that follow its followers follow it itself from then on,
+    /// behind the others, so that there is no tree to climb. How many they are.
+    fn for_all_led(&self, leader: Link, mut each: impl FnMut(Link)) -> u64 {
+        let next = |link| self.entry(link, |entry| entry.next);
+        let last_from = |link| std::iter::successors(Some(link), |one| next(*one).some()).last();
+        let first = self.entry(leader, |entry| entry.followers);
+        let (mut link, mut last, mut count) = (first, first.some().and_then(last_from), 0);
+        while let Some(one) = link.some() {
+            each(one);
+            count += 1;
+            let own = self.entry(one, |entry| std::mem::replace(&mut entry.followers, Link::NONE));
+            if let (Some(before), Some(_)) = (last, own.some()) {
+                self.entry(before, |entry| entry.next = own);
+                last = last_from(own);
+            }
+            link = next(one);
+        }
+        count
+    }
 }
 
 #[cfg(all(test, not(stageline_models)))]

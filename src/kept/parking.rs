@@ -20,6 +20,8 @@
 //!    Taken, against which the ticket's loses. Nobody pops from a queue any more then.
 //! 5. A worker that pops a request makes it Running. No other thread looks at the word then, but a receiver that
 //!    finds it neither Parked nor Sent, and a ticket.
+//!    What follows a suspended leader is Parked with it, without a ticket, so that its receiver can end it likewise;
+//!    who has the leader again makes it Running.
 //! 6. Tickets are numbered, and the word has the number of the last one. An earlier one is void: so a request has
 //!    one ticket at most that can do anything, however many a stage hands out, and one whose stage has answered
 //!    otherwise does nothing to what stands in the slot later. A number comes back after 2^44 tickets of one slot,
@@ -125,16 +127,17 @@ impl Parking {
         }
     }
 
-    /// The stage that made a ticket has answered otherwise: it is void. The request may be in other hands by now.
-    pub fn void(&self, ticket: TicketId) {
-        let mut now = self.word.load(Ordering::Relaxed);
-        while TicketId::of(now) == ticket {
-            let next = ticket.next().0 | RUNNING;
-            match self.word.compare_exchange(now, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(other) => now = other,
-            }
-        }
+    /// The request follows one that is suspended, and waits with it. No ticket counts for it. Release: pairs with the
+    /// Acquire of a receiver that [takes](Self::take) it.
+    pub fn park_led(&self) {
+        let ticket = self.issue() << TICKET_AT;
+        self.word.store(ticket | PARKED, Ordering::Release);
+    }
+
+    /// The one that it follows is run on, by the caller.
+    pub fn unpark_led(&self) {
+        let word = self.word.load(Ordering::Relaxed);
+        self.word.store(word >> TICKET_AT << TICKET_AT | RUNNING, Ordering::Relaxed);
     }
 
     /// The ticket is used. Whether the caller has the request now, and must push it to a queue.

@@ -149,15 +149,18 @@ impl<M: StateMachine> Batch<'_, M> {
             ));
         };
         let newly = self.count_kept(&entries, link);
-        common.suspended.fetch_add(1, Ordering::Relaxed);
-        let Some(sent) = self.group.window.parking(link.slot()).park(ticket) else {
+        let parking = |one: Link| common.group(one.group()).window.parking(one.slot());
+        let led = entries.for_all_led(link, |one| parking(one).park_led());
+        common.suspended.fetch_add(1 + led, Ordering::Relaxed);
+        let Some(sent) = self.group.window.parking(link.slot()).park() else {
             // It may be in other hands by now.
             self.progress.flow.leave(stage);
             sync::light_barrier();
             common.tell_leavers();
             return Err(Phase::Ready);
         };
-        common.suspended.fetch_sub(1, Ordering::Relaxed);
+        entries.for_all_led(link, |one| parking(one).unpark_led());
+        common.suspended.fetch_sub(1 + led, Ordering::Relaxed);
         if newly {
             // It was not kept after all, and will not be counted as it ends.
             entries.entry(link, |entry| entry.is_counted = false);

@@ -147,7 +147,13 @@ impl<M: StateMachine> Runner<'_, M> {
         let position = window.slot(link.slot()).position(window.tail());
         // SAFETY: this thread owns the request: it kept it, or has popped it.
         let entries = unsafe { Owned::new(&shared.common) };
-        match window.parking(link.slot()).pop() {
+        let sent = window.parking(link.slot()).pop();
+        if sent.is_some() {
+            let parking = |one: Link| shared.group(one.group()).window.parking(one.slot());
+            let led = entries.for_all_led(link, |one| parking(one).unpark_led());
+            shared.suspended.fetch_sub(led, Ordering::Relaxed);
+        }
+        match sent {
             Some(Parked::Dropped) => {
                 let failure = || (Failure::Abandoned, 0);
                 // SAFETY: as above.
@@ -266,25 +272,11 @@ type Reason<E> = (Failure<E>, u32);
 fn finish_followers<M: StateMachine>(shared: &Shared<M>, lane: usize, leader: Link, phase: Phase) {
     // SAFETY: who owns a leader owns what follows it.
     let entries = unsafe { Owned::new(&shared.common) };
+    entries.for_all_led(leader, |_| {});
     let mut next =
         entries.entry(leader, |entry| std::mem::replace(&mut entry.followers, Link::NONE));
     while let Some(link) = next.some() {
-        let (behind, own) = entries.entry(link, |entry| {
-            let behind = std::mem::replace(&mut entry.next, Link::NONE);
-            (behind, std::mem::replace(&mut entry.followers, Link::NONE))
-        });
-        next = match own.some() {
-            None => behind,
-            // It has led others before: they come first, without a stack.
-            Some(first) => {
-                let mut last = first;
-                while let Some(one) = entries.entry(last, |entry| entry.next).some() {
-                    last = one;
-                }
-                entries.entry(last, |entry| entry.next = behind);
-                first
-            }
-        };
+        next = entries.entry(link, |entry| std::mem::replace(&mut entry.next, Link::NONE));
         end_kept(shared, lane, link, phase, reason(shared, lane, leader));
     }
 }
