@@ -268,3 +268,18 @@ fn a_suspended_leader_holds_up_no_end() {
         }
     }
 }
+
+/// A stage that drops its pipeline waits for no thread that would wait for it: of a pool, or one that waits until
+/// nothing is kept.
+#[test]
+fn a_stage_that_drops_its_pipeline_waits_for_nobody() {
+    let _dog = watchdog(60);
+    for (workers, way) in [(1, Way::End), (1, Way::EndInPool), (2, Way::EndLate)] {
+        let world = desk(workers);
+        let mut group = world.pipeline.open(Order::Completion).unwrap();
+        *world.office.pipeline.lock().unwrap() = Some(world.pipeline);
+        group.submit(call(way)).unwrap();
+        let output = group.recv_timeout(LONG).unwrap_or_else(|error| panic!("{way:?}: {error}"));
+        assert_eq!(ending(&output), "done");
+    }
+}

@@ -9,8 +9,8 @@
 //!    none has a request; its machine's `close` is called.
 //! 4. The last worker to leave marks the groups as left. A request whose submission raced with step 1
 //!    and that no worker saw is ended as cancelled by its receiver.
-//! 5. The workers are joined; but a stage that drops its own pipeline does not wait for its worker,
-//!    and a `close_timeout` that gives up waits for none.
+//! 5. The workers are joined; but a stage that drops its own pipeline does not wait for its worker, nor for any
+//!    where the machine keeps requests, since they leave together; and a `close_timeout` that gives up waits for none.
 //! 6. Handles that outlive the pipeline get `Closed`; the memory goes with the last of them.
 
 mod builder;
@@ -242,6 +242,10 @@ impl<M: StateMachine> Pipeline<M> {
         }
         self.shared.stop_workers();
         let own = thread::current().id();
+        if M::KEEPS && self.workers.iter().any(|worker| worker.thread().id() == own) {
+            // The others wait for what this one keeps, its present request perhaps, and threads of pools for all workers.
+            self.workers.clear();
+        }
         for worker in self.workers.drain(..) {
             // A stage may drop the pipeline that runs it: that worker leaves after its batch.
             if worker.thread().id() != own {
