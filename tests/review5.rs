@@ -283,3 +283,21 @@ fn a_stage_that_drops_its_pipeline_waits_for_nobody() {
         assert_eq!(ending(&output), "done");
     }
 }
+
+/// The workers have left, and the threads of pools have not: a ticket is used between them. These waited for a worker
+/// to run the request.
+#[test]
+fn a_ticket_between_the_ends_of_workers_and_pools() {
+    let _dog = watchdog(60);
+    for (round, stage) in (0..50).flat_map(|round| [(round, Desk::HEAR), (round, Desk::FILE)]) {
+        let world = desk(1);
+        let mut group = world.pipeline.open(ORDERS[round % 2]).unwrap();
+        group.submit(call(Way::Suspend)).unwrap();
+        let ticket = world.tickets.recv().unwrap();
+        *world.office.last.lock().unwrap() = Some((ticket, stage));
+        eventually("it is suspended", || world.pipeline.stats().running == 0);
+        drop(world.pipeline);
+        assert_eq!(ending(&group.recv().unwrap()), "cancelled");
+        assert_eq!(group.try_recv().err(), Some(TryRecvError::Closed));
+    }
+}

@@ -55,9 +55,16 @@ impl<T, E> Common<T, E> {
         }
     }
 
+    /// Whether a request waits in some queue.
+    pub fn has_queued(&self) -> bool {
+        self.hops.iter().any(|hop| !hop.queue.is_empty())
+    }
+
     /// As [`send`](Self::send), by a thread that may outlive the workers: then the request's receiver ends it.
     pub fn send_late(&self, hop: usize, link: Link) {
         self.send(hop, link);
+        // The threads of pools, where the workers have left.
+        self.tell_leavers();
         let front = &self.group(link.group()).front;
         // After the barrier of `send`: who does not see that the workers are gone is seen by the receiver, whom the
         // last of them wakes.

@@ -99,6 +99,22 @@ impl<M: StateMachine> Runner<'_, M> {
         any
     }
 
+    /// The workers have left: ends as cancelled what waits in a queue, of the workers or of a pool whose threads may have
+    /// left, too. Whether there was anything.
+    #[cold]
+    pub(super) fn cancel_queued(&mut self) -> bool {
+        let (shared, lane) = (self.shared, self.seat.lane);
+        let queued = || shared.hops.iter().find_map(|hop| hop.queue.pop());
+        let mut any = false;
+        while let Some(link) = queued() {
+            any = true;
+            self.take_sent(link);
+            finish_followers(shared, lane, link, Phase::Cancelled);
+            end_kept(shared, lane, link, Phase::Cancelled, (Failure::None, 0));
+        }
+        any
+    }
+
     /// As the pipeline closes: lets go of all that is held. Whether there was anything.
     #[cold]
     pub(super) fn drain(&mut self) -> bool {
@@ -147,13 +163,7 @@ impl<M: StateMachine> Runner<'_, M> {
         let position = window.slot(link.slot()).position(window.tail());
         // SAFETY: this thread owns the request: it kept it, or has popped it.
         let entries = unsafe { Owned::new(&shared.common) };
-        let sent = window.parking(link.slot()).pop();
-        if sent.is_some() {
-            let parking = |one: Link| shared.group(one.group()).window.parking(one.slot());
-            let led = entries.for_all_led(link, |one| parking(one).unpark_led());
-            shared.suspended.fetch_sub(led, Ordering::Relaxed);
-        }
-        match sent {
+        match self.take_sent(link) {
             Some(Parked::Dropped) => {
                 let failure = || (Failure::Abandoned, 0);
                 // SAFETY: as above.
@@ -190,6 +200,18 @@ impl<M: StateMachine> Runner<'_, M> {
         self.progress.count_kept_ended();
         batch.group.front.receive_event.notify();
         shared.tell_leavers();
+    }
+
+    /// This thread has popped a request, which is no longer suspended, if it was: where it goes on then.
+    fn take_sent(&self, link: Link) -> Option<Parked> {
+        let shared = self.shared;
+        let parking = |one: Link| shared.group(one.group()).window.parking(one.slot());
+        let sent = parking(link).pop()?;
+        // SAFETY: this thread owns the request, and what follows it.
+        let entries = unsafe { Owned::new(&shared.common) };
+        let led = entries.for_all_led(link, |one| parking(one).unpark_led());
+        shared.suspended.fetch_sub(led, Ordering::Relaxed);
+        Some(sent)
     }
 
     /// Runs a request on from a stage.

@@ -1,5 +1,9 @@
 //! A thread of a pool: it runs the stages that name the pool, on requests that come to the pool's queue, and hands
 //! on those that go to other stages. It has a machine of its own.
+//!
+//! The workers leave when nothing is kept but what is suspended, and the threads of pools after them. A ticket that is
+//! used in between, or as the last worker leaves, may send a request that nobody will run: who is left ends it as
+//! cancelled.
 
 use super::runner::Runner;
 use crate::common::{Hop, WorkerShared};
@@ -45,12 +49,17 @@ impl<'s, M: StateMachine> PoolWorker<'s, M> {
             if self.shared.closed.load(Ordering::Acquire) && self.runner.drain() {
                 continue;
             }
+            if self.is_last() && self.runner.cancel_queued() {
+                continue;
+            }
             if self.can_leave() {
                 break;
             }
             if spinner.pause() == Pause::Park {
                 self.queue.event.wait_until(self.runner.next_due(), || {
-                    self.runner.is_called() || self.can_leave()
+                    self.runner.is_called()
+                        || (self.is_last() && self.shared.has_queued())
+                        || self.can_leave()
                 });
                 spinner.reset();
             }
@@ -59,11 +68,13 @@ impl<'s, M: StateMachine> PoolWorker<'s, M> {
         self.runner.close();
     }
 
-    /// Whether the pipeline ends and this thread has nothing more to do. The workers have left when nothing was kept
-    /// but what was suspended; what a ticket sends after that may find nobody, and its receiver ends it.
+    /// Whether the pipeline ends and the workers have left.
+    fn is_last(&self) -> bool {
+        self.shared.stop.load(Ordering::Relaxed) && self.shared.pollers_left()
+    }
+
+    /// Whether, beside that, nothing will come any more.
     fn can_leave(&self) -> bool {
-        self.shared.stop.load(Ordering::Relaxed)
-            && self.shared.pollers_left()
-            && self.runner.keeps_nothing()
+        self.is_last() && self.runner.is_settled()
     }
 }
