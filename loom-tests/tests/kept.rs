@@ -174,6 +174,9 @@ struct Clerk(Arc<Desk>);
 
 impl Clerk {
     fn ask(&mut self, request: &mut Request<'_, Self>) -> Step {
+        if **request == 3 {
+            return request.suspend(|ticket| ticket.resume(StageId::new(1)));
+        }
         if **request == 2 {
             return request.next(StageId::new(2));
         }
@@ -196,7 +199,7 @@ impl Clerk {
     }
 
     fn hear(&mut self, request: &mut Request<'_, Self>) -> Step {
-        assert!([2, 1000, 1003].contains(&**request), "through the pool, or filled");
+        assert!([2, 3, 1000].contains(&**request), "through the pool, at once, or filled");
         request.done()
     }
 }
@@ -331,4 +334,11 @@ fn a_ticket_to_a_pool_beside_the_end() {
 #[test]
 fn a_ticket_beside_the_end() {
     explore("kept::a_ticket_beside_the_end", TWO, &["(0, 1)", "(1, 0)"], || whole(1, 0, true));
+}
+
+/// A ticket that is used before its stage answers: a worker that looks just then is told to leave all the same.
+#[test]
+fn an_early_ticket_with_two_workers_beside_the_end() {
+    let name = "kept::an_early_ticket_with_two_workers_beside_the_end";
+    explore(name, Some(1), &["(1, 0)"], || whole(2, 3, true));
 }

@@ -84,7 +84,9 @@ pub struct Common<T, E> {
     /// What each thread that runs stages keeps; none for machines that keep no requests.
     pub keepers: Slab<KeeperCell<E>>,
     /// Requests that are suspended. Written by workers before they park one and by who takes it on; read by
-    /// workers that are to leave. Relaxed: [`Parking`](crate::kept::Parking) settles who goes on with one.
+    /// workers that are to leave. [`Parking`](crate::kept::Parking) settles who goes on with one; but who counts one
+    /// (Release) has counted it as kept, and who reads that it is suspended (Acquire) finds that it is kept, so that it
+    /// does not stand for another one that is kept.
     pub suspended: CachePadded<AtomicU64>,
     /// Groups cancelled so far. Written by who cancels one (Release), read by workers that keep requests (Acquire).
     pub cancels: CachePadded<AtomicU64>,
@@ -288,7 +290,7 @@ impl<T, E> Common<T, E> {
         };
         // In this order: what has ended is then found begun.
         let ended = sum(Progress::kept_ended);
-        let suspended = self.suspended.load(Ordering::Relaxed);
+        let suspended = self.suspended.load(Ordering::Acquire);
         sum(Progress::kept).wrapping_sub(ended) <= suspended
     }
 

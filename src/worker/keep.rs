@@ -151,7 +151,8 @@ impl<M: StateMachine> Batch<'_, M> {
         let newly = self.count_kept(&entries, link);
         let parking = |one: Link| common.group(one.group()).window.parking(one.slot());
         let led = entries.for_all_led(link, |one| parking(one).park_led());
-        common.suspended.fetch_add(1 + led, Ordering::Relaxed);
+        // Release: who sees it suspended sees it kept.
+        common.suspended.fetch_add(1 + led, Ordering::Release);
         let Some(sent) = self.group.window.parking(link.slot()).park() else {
             // It may be in other hands by now.
             self.progress.flow.leave(stage);
@@ -165,6 +166,9 @@ impl<M: StateMachine> Batch<'_, M> {
             // It was not kept after all, and will not be counted as it ends.
             entries.entry(link, |entry| entry.is_counted = false);
             self.progress.count_kept_ended();
+            // Who looked between the two counts may sleep by now.
+            sync::light_barrier();
+            common.tell_leavers();
         }
         match sent {
             Parked::Resumed(next) => {
@@ -192,7 +196,7 @@ impl<M: StateMachine> Batch<'_, M> {
         newly
     }
 
-    fn keeper<R>(&self, f: impl FnOnce(&mut Keeper<M::Error>) -> R) -> R {
+    pub(super) fn keeper<R>(&self, f: impl FnOnce(&mut Keeper<M::Error>) -> R) -> R {
         // SAFETY: the keeper of the thread that runs this batch; calls do not nest.
         unsafe { self.scope.seat.common.keepers[self.scope.seat.lane].with(f) }
     }
