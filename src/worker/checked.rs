@@ -117,9 +117,13 @@ impl<M: StateMachine> Batch<'_, M> {
                 flow.leave(stage);
                 return Phase::Cyclic;
             }
-            match self.follow(stage, step, request) {
-                Ok(next) => stage = next,
+            stage = match self.follow(stage, step, request) {
+                Ok(next) => next,
                 Err(phase) => return phase,
+            };
+            if M::KEEPS {
+                // To the next stage the request is new.
+                self.keeper(|keeper| keeper.flush = None);
             }
         }
         path.has_entered = false;
