@@ -436,3 +436,30 @@ fn a_flush_is_that_of_its_stage() {
         assert_eq!((&output.seen[..], output.led), (&seen[..], led));
     }
 }
+
+/// It waited until the leader of others was due.
+#[test]
+fn an_abort_waits_for_no_retry_of_a_leader() {
+    let _dog = watchdog(60);
+    let (pipeline, _) = depot(LONG * 100, |builder| builder);
+    let mut group = pipeline.open(Order::Completion).unwrap();
+    enter(&pipeline, &mut group, Plan::Wait);
+    enter(&pipeline, &mut group, Plan::Lead);
+    assert_eq!(pipeline.abort().cancelled, 2);
+}
+
+/// Neither the end of its group nor its deadline stops a leader. So they do not take the pauses from it, either.
+#[test]
+fn a_leader_keeps_its_pauses() {
+    let _dog = watchdog(60);
+    let pause = Duration::from_millis(100);
+    let (pipeline, _) = depot(pause, |builder| builder);
+    let mut group = pipeline.open(Order::Submission).unwrap();
+    enter(&pipeline, &mut group, Plan::Wait);
+    enter(&pipeline, &mut group, Plan::Lead);
+    group.cancel();
+    assert!(group.recv().unwrap().is_done());
+    let output = group.recv().unwrap();
+    let at: Vec<Instant> = output.at.iter().map(|at| at.unwrap()).collect();
+    assert!(at.len() == 3 && at[2] - at[1] >= pause && at[1] - at[0] >= pause, "{at:?}");
+}

@@ -268,6 +268,12 @@ impl<T, E> Common<T, E> {
         self.wake_all_ends();
     }
 
+    /// Whether all groups are cancelled, and no other can be opened.
+    pub fn is_aborted(&self) -> bool {
+        let is_cancelled = |group: &Group<T, E>| group.control() & Control::CANCELLED != 0;
+        self.closed.load(Ordering::Acquire) && self.groups.iter().all(is_cancelled)
+    }
+
     /// Wakes every thread that waits for an end of a group.
     fn wake_all_ends(&self) {
         for group in self.groups.iter() {

@@ -83,9 +83,13 @@ impl<M: StateMachine> Batch<'_, M> {
         let now_ns = self.shared.context.now_ns();
         self.keeper(|keeper| {
             let delay_ns = policy.delay_ns(retries, keeper.random.f64());
-            let due_ns = match self.group.control() {
-                control if control & Control::CANCELLED != 0 => now_ns,
-                _ => now_ns.saturating_add(delay_ns).min(request.cold().deadline_ns),
+            let is_cancelled = self.group.control() & Control::CANCELLED != 0;
+            let due_ns = match request.leads() {
+                // What would end another at once does not end it, but with the whole pipeline.
+                true if is_cancelled && self.scope.seat.common.is_aborted() => now_ns,
+                true => now_ns.saturating_add(delay_ns),
+                false if is_cancelled => now_ns,
+                false => now_ns.saturating_add(delay_ns).min(request.cold().deadline_ns),
             };
             entries.entry(link, |entry| {
                 entry.retries += 1;

@@ -63,15 +63,20 @@ impl<M: StateMachine> Runner<'_, M> {
         any | self.flush(Flush::Age, &entries, |due_ns| due_ns <= now_ns)
     }
 
-    /// Ends the requests of cancelled groups that wait for a retry.
+    /// Ends the requests of cancelled groups that wait for a retry; leaders only if all groups are.
     fn sweep(&mut self, entries: &impl Entries) {
-        let shared = self.shared;
+        let (shared, is_aborted) = (self.shared, self.shared.is_aborted());
+        let leads = |link: Link| entries.entry(link, |entry| entry.followers != Link::NONE);
         let is_cancelled = |link: Link| {
             shared.group(link.group()).control() & Control::CANCELLED != 0
-                && entries.entry(link, |entry| entry.followers == Link::NONE)
+                && (is_aborted || !leads(link))
         };
         while let Some(link) = self.keeper(|keeper| keeper.wheel.pop_where(entries, is_cancelled)) {
-            self.go_on(link);
+            if leads(link) {
+                self.cancel(link);
+            } else {
+                self.go_on(link);
+            }
         }
     }
 
@@ -85,8 +90,7 @@ impl<M: StateMachine> Runner<'_, M> {
             let is_cancelled =
                 self.shared.group(leader.group()).control() & Control::CANCELLED != 0;
             if why == Flush::Drain && is_cancelled {
-                finish_followers(self.shared, self.seat.lane, leader, Phase::Cancelled);
-                end_kept(self.shared, self.seat.lane, leader, Phase::Cancelled, (Failure::None, 0));
+                self.cancel(leader);
                 continue;
             }
             self.keeper(|keeper| {
@@ -103,16 +107,20 @@ impl<M: StateMachine> Runner<'_, M> {
     /// left, too. Whether there was anything.
     #[cold]
     pub(super) fn cancel_queued(&mut self) -> bool {
-        let (shared, lane) = (self.shared, self.seat.lane);
-        let queued = || shared.hops.iter().find_map(|hop| hop.queue.pop());
+        let queued = || self.shared.hops.iter().find_map(|hop| hop.queue.pop());
         let mut any = false;
         while let Some(link) = queued() {
             any = true;
             self.take_sent(link);
-            finish_followers(shared, lane, link, Phase::Cancelled);
-            end_kept(shared, lane, link, Phase::Cancelled, (Failure::None, 0));
+            self.cancel(link);
         }
         any
+    }
+
+    /// Ends a request that this thread owns as cancelled, with all that follow it.
+    fn cancel(&self, link: Link) {
+        finish_followers(self.shared, self.seat.lane, link, Phase::Cancelled);
+        end_kept(self.shared, self.seat.lane, link, Phase::Cancelled, (Failure::None, 0));
     }
 
     /// As the pipeline closes: lets go of all that is held. Whether there was anything.
