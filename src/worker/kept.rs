@@ -307,12 +307,17 @@ fn finish_followers<M: StateMachine>(shared: &Shared<M>, lane: usize, leader: Li
         entries.entry(leader, |entry| std::mem::replace(&mut entry.followers, Link::NONE));
     while let Some(link) = next.some() {
         next = entries.entry(link, |entry| std::mem::replace(&mut entry.next, Link::NONE));
-        end_kept(shared, lane, link, phase, reason(shared, lane, leader));
+        end_kept(shared, lane, link, phase, reason(shared, lane, leader, phase));
     }
 }
 
 /// How a request has failed, for one that shares its outcome.
-fn reason<M: StateMachine>(shared: &Shared<M>, lane: usize, leader: Link) -> Reason<M::Error> {
+fn reason<M: StateMachine>(
+    shared: &Shared<M>,
+    lane: usize,
+    leader: Link,
+    phase: Phase,
+) -> Reason<M::Error> {
     let window = &shared.group(leader.group()).window;
     let position = window.slot(leader.slot()).position(window.tail());
     // SAFETY: this thread's own; calls do not nest.
@@ -321,7 +326,10 @@ fn reason<M: StateMachine>(shared: &Shared<M>, lane: usize, leader: Link) -> Rea
     unsafe {
         window.cold(leader.slot(), |cold| {
             let cold = &*cold;
+            let has_failed = matches!(phase, Phase::Failed | Phase::Panicked | Phase::Cyclic);
             let failure = match &cold.failure {
+                // Else what an earlier attempt has left.
+                _ if !has_failed => Failure::None,
                 Failure::None => Failure::None,
                 // The error's own `clone` may panic, or there is none.
                 Failure::Error(error) => share
