@@ -466,3 +466,18 @@ fn a_leader_keeps_its_pauses() {
     // The follower has no share in what the leader did not end by.
     assert_eq!(count.load(Ordering::Relaxed), 0, "errors of earlier attempts");
 }
+
+/// No time is none, and not the time by default.
+#[test]
+fn to_hold_for_no_time_is_to_hold_for_none() {
+    let _dog = watchdog(60);
+    let (pipeline, _) = depot(Duration::ZERO, |builder| builder);
+    let mut group = pipeline.open(Order::Submission).unwrap();
+    let held = (0..20).map(|_| {
+        group.submit(load(Plan::Zero)).unwrap();
+        let output = group.recv().unwrap();
+        output.at[1].unwrap() - output.at[0].unwrap()
+    });
+    let least = held.min().unwrap();
+    assert!(least < limits::HOLD_DEFAULT, "{least:?}");
+}

@@ -38,7 +38,7 @@ pub struct Keeper<E> {
     held: usize,
     /// How the error of a batch is shared.
     pub share: Option<fn(&E) -> E>,
-    /// How long the next request that is held may be, in nanoseconds.
+    /// How long the next request that is held may be, in nanoseconds; 0 if its stage does not say.
     pub hold_ns: u64,
     /// Why the stage that runs is called with a batch that was held.
     pub flush: Option<Flush>,

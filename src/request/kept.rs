@@ -54,7 +54,7 @@ impl<M: StateMachine> Request<'_, M> {
         keeps!(M);
         self.keeper(|keeper| {
             keeper.share = Some(M::Error::clone);
-            keeper.hold_ns = u64::try_from(at_most.as_nanos()).unwrap_or(u64::MAX);
+            keeper.hold_ns = u64::try_from(at_most.as_nanos()).unwrap_or(u64::MAX).max(1);
         });
         Step::HOLD
     }
