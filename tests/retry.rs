@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LONG, ORDERS, assert_balanced, eventually, watchdog};
+use common::{LONG, ORDERS, assert_balanced, ending, eventually, watchdog};
 use stageline::{Order, Outcome, Pipeline, Request, Retry, StageId, Step, limits, state_machine};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -98,6 +98,25 @@ fn when_the_attempts_are_spent_it_fails_with_its_last_error() {
     let ledger = pipeline.close();
     assert_eq!((ledger.failed, ledger.done), (2, limits::WINDOW_DEFAULT as u64));
     assert_balanced(&ledger);
+}
+
+/// The status is that of the hook's failure, and not of the answer that asked for the retry.
+#[test]
+fn a_hook_may_fail_a_later_attempt() {
+    let _dog = watchdog(60);
+    let builder = Pipeline::builder(|| Courier).workers(1).retry(quick(3));
+    let hooked = builder.before_stage(|_, trip| match trip.attempt() {
+        1 => Ok(()),
+        _ => Err(String::from("no second time")),
+    });
+    let pipeline = hooked.build().unwrap();
+    let mut group = pipeline.open(Order::Submission).unwrap();
+    group.submit(trip(1, 0)).unwrap();
+    let output = group.recv().unwrap();
+    assert_eq!(
+        (ending(&output).as_str(), output.outcome().status()),
+        ("failed: no second time", 200)
+    );
 }
 
 #[test]

@@ -467,6 +467,21 @@ fn a_leader_keeps_its_pauses() {
     assert_eq!(count.load(Ordering::Relaxed), 0, "errors of earlier attempts");
 }
 
+/// The visits of a request count on where it is kept: in a pool's queue, say.
+#[test]
+fn a_way_through_a_pool_has_an_end() {
+    let _dog = watchdog(60);
+    for is_acyclic in [false, true] {
+        let (pipeline, _) =
+            depot(Duration::ZERO, if is_acyclic { Builder::dag } else { |all| all.visits_max(6) });
+        let mut group = pipeline.open(Order::Submission).unwrap();
+        group.submit(load(Plan::Bounce)).unwrap();
+        let output = group.recv().unwrap();
+        assert!(matches!(output.outcome(), Outcome::Cyclic(_)), "acyclic: {is_acyclic}");
+        assert_eq!(output.seen.len(), if is_acyclic { 2 } else { 3 });
+    }
+}
+
 /// No time is none, and not the time by default.
 #[test]
 fn to_hold_for_no_time_is_to_hold_for_none() {

@@ -4,7 +4,7 @@
 //! and a thread that does not come for its requests holds up those alone. The queue is crossbeam's bounded one.
 
 use super::Common;
-use crate::kept::{Link, TicketId};
+use crate::kept::Link;
 use crate::sync::{self, ArrayQueue, Ordering};
 use crate::wait::Event;
 
@@ -43,16 +43,8 @@ impl<T, E> Common<T, E> {
         }
         let home = self.home(link.group());
         home.event.notify_after_barrier();
-        // It may be inside a long request, or have left before others.
+        // It may be inside a long request.
         self.wake_helper(home.wants_help.load(Ordering::Relaxed));
-        self.tell_leavers();
-    }
-
-    /// A ticket that a stage has made, and then answered otherwise, is void.
-    pub fn void(&self, loose: Option<(Link, TicketId)>) {
-        if let Some((link, ticket)) = loose {
-            self.group(link.group()).window.parking(link.slot()).void(ticket);
-        }
     }
 
     /// Whether a request waits in some queue.

@@ -2,7 +2,7 @@
 //! go on. Each thread that runs stages has one; no other thread touches it.
 
 use super::Common;
-use crate::kept::{Entries, Kept, Link, TicketId, Wheel};
+use crate::kept::{Entries, Kept, Link, Wheel};
 use crate::limits::BATCH_MAX;
 use crate::slab::{OutOfMemory, Slab};
 use crate::sync::UnsafeCell;
@@ -42,8 +42,6 @@ pub struct Keeper<E> {
     pub hold_ns: u64,
     /// Why the stage that runs is called with a batch that was held.
     pub flush: Option<Flush>,
-    /// The last ticket that was made, if its stage has not answered that the request is suspended.
-    pub ticket: Option<(Link, TicketId)>,
     /// Requests of the running batch that lead others, counted from its first.
     pub leaders: Vec<u16>,
     /// Those for which a ticket was made, and whose stages have not answered that they are suspended.
@@ -127,7 +125,6 @@ impl<E> Keeper<E> {
             share: None,
             hold_ns: 0,
             flush: None,
-            ticket: None,
             leaders: Vec::with_capacity(if stages == 0 { 0 } else { BATCH_MAX }),
             ticketed: Vec::with_capacity(if stages == 0 { 0 } else { BATCH_MAX }),
             random: fastrand::Rng::with_seed(seed),

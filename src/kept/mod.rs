@@ -67,10 +67,14 @@ pub struct Kept {
     pub retried_by: u16,
     /// Retries that this stage has asked for in a row.
     pub retries: u32,
+    /// Stages that it has run through, but for calls that held it; in an acyclic machine, since its last retry.
+    pub visits: u32,
     /// The next in the list, or the bucket of a wheel, that it stands in.
     pub next: Link,
     /// How many of those that follow it were held where it last became a leader.
     pub led: u32,
+    /// A ticket for it has been made, and the stage has not answered yet.
+    pub has_ticket: bool,
     /// The first of those that share its outcome.
     pub followers: Link,
     /// When it is due, in nanoseconds since the pipeline's start.
@@ -88,8 +92,10 @@ impl Kept {
             stage: 0,
             retried_by: 0,
             retries: 0,
+            visits: 0,
             next: Link::NONE,
             led: 0,
+            has_ticket: false,
             followers: Link::NONE,
             due_ns: 0,
             description: ArrayString::new_const(),

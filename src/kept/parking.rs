@@ -168,8 +168,8 @@ impl Parking {
         })
     }
 
-    /// All threads that run stages are gone, and the caller is the receiver of a request that had begun to run:
-    /// whether it has the request now.
+    /// The workers are gone, and the caller is the receiver: whether it has the request now. One that it has taken
+    /// stays so: nothing will stand in the slot again.
     pub fn take(&self) -> bool {
         let mut now = self.word.load(Ordering::Acquire);
         while matches!(now & STATE_MASK, PARKED | SENT) {

@@ -144,6 +144,12 @@ impl<M: StateMachine> Request<'_, M> {
         self.kept_mut(|kept| kept.of(position).describe(text));
     }
 
+    /// How many stages it had run through when it was kept.
+    pub(crate) fn visits(&self) -> u32 {
+        let position = self.position();
+        self.kept(|kept| kept.if_of(position).map_or(0, |kept| kept.visits))
+    }
+
     /// Whether others share its outcome.
     pub(crate) fn leads(&self) -> bool {
         let position = self.position();

@@ -124,15 +124,11 @@ impl<T, E> Window<T, E> {
         Some(Finished::new(place, Phase::Cancelled, ORPHAN))
     }
 
-    /// A request that was kept, that no thread will go on with any more, and that can be received now.
+    /// A suspended request that no worker will go on with any more, and that can be received now.
     fn take_parked(&self, head: u64) -> Option<Place> {
-        let unclaimed = self.claim.cursor.position();
         let of = |slot: usize| {
             let position = self.slot(slot).position(head);
-            // It has begun to run, and has not ended, and nobody will run it on.
-            let is_begun =
-                self.slot(slot).is_ready(position) && (position.wrapping_sub(unclaimed) as i64) < 0;
-            (is_begun && self.parking(slot).take()).then_some(Place { slot: slot as u32, position })
+            self.parking(slot).take().then_some(Place { slot: slot as u32, position })
         };
         match self.order() {
             _ if self.kept.is_empty() => None,

@@ -10,6 +10,7 @@ use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::stage::StateMachine;
 use crate::window::{Claimed, Order};
+use std::cell::Cell;
 
 /// A claimed batch, and all that running it needs but the worker's machine.
 pub(super) struct Batch<'a, M: StateMachine> {
@@ -21,6 +22,8 @@ pub(super) struct Batch<'a, M: StateMachine> {
     pub(super) slots: &'a [u32],
     /// What its requests are told of it.
     pub(super) scope: Scope<'a, M>,
+    /// Stages that the present request had run through before the one that answers: for one that is kept.
+    pub(super) visits: Cell<u32>,
 }
 
 impl<'a, M: StateMachine> Batch<'a, M> {
@@ -42,7 +45,7 @@ impl<'a, M: StateMachine> Batch<'a, M> {
             group: index,
             first: claimed.first,
         };
-        Self { shared, group, progress, claimed, slots, scope }
+        Self { shared, group, progress, claimed, slots, scope, visits: Cell::new(0) }
     }
 
     /// The slot of the request that is so far from the first one.

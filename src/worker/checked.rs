@@ -7,6 +7,7 @@ use crate::common::Control;
 use crate::request::Request;
 use crate::slot::Phase;
 use crate::stage::{StateMachine, Step, StepKind};
+use crate::status;
 
 /// Where the checked loop begins with a request.
 #[derive(Clone, Copy)]
@@ -73,10 +74,11 @@ impl<M: StateMachine> Batch<'_, M> {
         let (before, mut stage) = match from {
             From::Start => (0, 0),
             From::Plain(visits) => (visits, request.stage().index()),
-            From::Kept(stage) => (0, stage),
+            From::Kept(stage) => (request.visits(), stage),
         };
         let mut trace = Trace::after(before);
-        for _ in before..shared.rules.visits_max {
+        for visits in before..self.visits_max() {
+            self.visits.set(visits);
             // Failures are written down before what they count: the one before, which is dropped, may
             // panic.
             path.has_entered = false;
@@ -86,10 +88,8 @@ impl<M: StateMachine> Batch<'_, M> {
                 return phase;
             }
             if M::KEEPS && usize::from(table.hops[stage]) != self.scope.seat.hop {
-                match self.keep(stage, StepKind::Hop, request) {
-                    Ok(_) => unreachable!("a request that hops is kept"),
-                    Err(phase) => return phase,
-                }
+                let hopped = self.keep(stage, StepKind::Hop, request);
+                return hopped.expect_err("a request that hops is kept");
             }
             if shared.rules.dag && !path.enter(stage as u16) {
                 request.cold_mut().failure = Failure::Cycle(path.trace(stage as u16));
@@ -121,10 +121,7 @@ impl<M: StateMachine> Batch<'_, M> {
                 Ok(next) => next,
                 Err(phase) => return phase,
             };
-            if M::KEEPS {
-                // To the next stage the request is new.
-                self.keeper(|keeper| keeper.flush = None);
-            }
+            self.end_flush();
         }
         path.has_entered = false;
         self.enter(stage);
@@ -134,11 +131,29 @@ impl<M: StateMachine> Batch<'_, M> {
         Phase::Cyclic
     }
 
+    /// Stages that a request may run through. A way without a cycle is no longer than the table; `path` knows but the
+    /// part of it since the request was kept.
+    fn visits_max(&self) -> u32 {
+        let (rules, stages) = (&self.shared.rules, self.shared.context.table.len() as u32);
+        if M::KEEPS && rules.dag { rules.visits_max.min(stages) } else { rules.visits_max }
+    }
+
+    /// The request goes on to another stage, to which it is new.
+    fn end_flush(&self) {
+        if M::KEEPS {
+            self.keeper(|keeper| keeper.flush = None);
+        }
+    }
+
     /// Runs the hooks before a stage, up to one that fails the request.
     fn run_hooks(&self, machine: &mut M, request: &mut Request<'_, M>) -> Result<(), Phase> {
         for hook in &self.shared.rules.hooks {
             if let Err(error) = hook(machine, request) {
                 request.cold_mut().failure = Failure::Error(error);
+                if M::KEEPS {
+                    // An earlier attempt may have noted another.
+                    request.note_status(status::FAIL, status::FAIL);
+                }
                 return Err(Phase::Failed);
             }
         }

@@ -28,15 +28,17 @@ impl<M: StateMachine> Batch<'_, M> {
             ));
         }
         let (link, position) = (request.link(), request.position());
-        if kind != StepKind::Suspend {
-            let loose = self.keeper(|keeper| keeper.ticket.take_if(|(of, _)| *of == link));
-            self.scope.seat.common.void(loose);
-        }
         // SAFETY: this thread owns the request until it is handed on, below.
         let entries = unsafe { Owned::new(self.scope.seat.common) };
         let has_ticket = entries.entry(link, |entry| {
             let entry = entry.of(position);
             entry.stage = stage as u16;
+            entry.visits = match kind {
+                StepKind::Retry(_) if self.shared.rules.dag => 0,
+                // Not called, or called again when the batch is old.
+                StepKind::Hop | StepKind::Hold => self.visits.get(),
+                _ => self.visits.get() + 1,
+            };
             std::mem::take(&mut entry.has_ticket)
         });
         if has_ticket {
@@ -151,7 +153,7 @@ impl<M: StateMachine> Batch<'_, M> {
                 request,
                 "a stage answered `suspend` without a ticket for this request",
             ));
-        };
+        }
         let newly = self.count_kept(&entries, link);
         let parking = |one: Link| common.group(one.group()).window.parking(one.slot());
         let led = entries.for_all_led(link, |one| parking(one).park_led());

@@ -136,11 +136,6 @@ impl<M: StateMachine> Runner<'_, M> {
         !M::KEEPS || self.shared.is_settled()
     }
 
-    /// Whether this thread has nothing to go on with.
-    pub(super) fn keeps_nothing(&self) -> bool {
-        self.keeper(|keeper| keeper.is_empty()) && self.shared.hops[self.seat.hop].queue.is_empty()
-    }
-
     /// When this thread has to look after what it keeps.
     pub(super) fn next_due(&self) -> Option<Instant> {
         if !M::KEEPS {

@@ -139,6 +139,9 @@ impl<M: StateMachine> Batch<'_, M> {
         let (mut straight_from, mut visits) = (0, 0);
         loop {
             visits += (behind - straight_from) as u32;
+            if M::KEEPS {
+                self.visits.set(visits - 1);
+            }
             match self.follow(behind - 1, step, request) {
                 Err(Phase::Done) => return Ran::Done,
                 Err(phase) => return Ran::Ended(phase),
