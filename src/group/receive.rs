@@ -174,7 +174,8 @@ impl<M: StateMachine> Receiver<M> {
         self.order
     }
 
-    /// Requests submitted and not yet received. While a batch is submitted it may be ahead by up to 64.
+    /// Requests submitted and not yet received. While a batch is submitted, or a submission refused, it may be
+    /// ahead by up to 64.
     pub fn in_flight(&self) -> usize {
         let window = &self.group.window;
         window.tail().wrapping_sub(window.received()) as usize

@@ -19,7 +19,7 @@ use std::fmt;
 /// holds by the meaning of `in_flight`, and no request is in two of the counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Accepted. While a batch is submitted it may be ahead by up to 64, and go back.
+    /// Accepted. While a batch is submitted, or a submission refused, it may be ahead by up to 64, and go back.
     pub submitted: u64,
     /// Ended by their last stage.
     pub done: u64,

@@ -1,14 +1,14 @@
 //! A group from its opening to the drop of its ends, one operation after the other.
 
 use super::case::{End, Get, Op, Put, Session, Shape, Wait};
-use super::log::{Got, Sent};
+use super::log::{Got, Sent, is_set};
 use super::machine::{Machine, Marks, World};
 use super::receive::Consumer;
 use super::submit::{Batching, Producer};
 use stageline::{Ledger, Receiver, RecvError, RequestGroup, SharedSubmitter, SubmitEnd, Submitter};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 /// What is known of a session when it is over.
 #[derive(Debug)]
@@ -267,7 +267,7 @@ impl Over {
     {
         match end {
             End::ReceiverFirst(puts) => {
-                self.drop_receiver(receiver);
+                drop_receiver(&self.marks, receiver);
                 for put in puts {
                     self.producers[0].put(&mut ends[0], put);
                 }
@@ -276,7 +276,7 @@ impl Over {
             }
             End::SubmitterFirst => {
                 self.drop_submitters(ends);
-                self.drop_receiver(receiver);
+                drop_receiver(&self.marks, receiver);
                 None
             }
             End::Drained => {
@@ -318,23 +318,25 @@ impl Over {
                     producer
                 })
             });
-            let threads: Vec<_> = threads.collect();
+            let mut threads: Vec<_> = threads.collect();
+            let mut join = |threads: &mut Vec<_>| {
+                let ended = threads.drain(..).map(|thread: ScopedJoinHandle<_>| thread.join());
+                self.producers.extend(ended.map(|producer| producer.unwrap()));
+            };
             self.consumer.is_alone = false;
             gets.iter().for_each(|get| self.consumer.get(&mut receiver, get));
             let books = drains.then(|| {
                 self.consumer.receive_rest(&mut receiver);
+                if is_set(&world.ending) || is_set(&marks.cancel) {
+                    // A refused producer takes back a position that it has announced, and may not have yet.
+                    join(&mut threads);
+                }
                 Books::of(world, &receiver)
             });
-            self.drop_receiver(receiver);
-            self.producers.extend(threads.into_iter().map(|thread| thread.join().unwrap()));
+            drop_receiver(marks, receiver);
+            join(&mut threads);
             books
         })
-    }
-
-    fn drop_receiver(&self, receiver: Receiver<Machine>) {
-        self.marks.receiver_gone.store(true, SeqCst);
-        drop(receiver);
-        self.marks.receiver_gone_done.store(true, SeqCst);
     }
 
     fn drop_submitters<const SHARED: bool>(&self, ends: Vec<SubmitEnd<Machine, SHARED>>) {
@@ -346,4 +348,10 @@ impl Over {
 
 fn count_tail(world: &World, group: usize, producer: &Producer) {
     world.tails[group].fetch_add(producer.sent.len() as u64 + producer.voids, SeqCst);
+}
+
+fn drop_receiver(marks: &Marks, receiver: Receiver<Machine>) {
+    marks.receiver_gone.store(true, SeqCst);
+    drop(receiver);
+    marks.receiver_gone_done.store(true, SeqCst);
 }
