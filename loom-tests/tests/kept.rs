@@ -1,12 +1,12 @@
-//! `src/kept/`, `src/common/hop.rs`, `src/ticket.rs`: who owns the slot of a suspended request, how it gets to a worker
+//! `src/kept/`, `src/common/hop.rs`, `src/request/ticket.rs`: who owns the slot of a suspended request, how it gets to a worker
 //! that may sleep, and how workers find out that nothing is kept any more.
 //!
 //! Proven: for one request, its worker, its ticket, and a receiver whose workers are gone, no access to the payload
 //! races with another, and one of them goes on with the request, once; for one worker or two that run their real
 //! loops, a kept request is not left behind, whether they sleep or leave.
 //! Bound: none for the word alone; one or two preemptions for whole workers.
-//! Not proven: clocks (loom knows none: what is due is due at once); several threads of a pool. Wheels, lists
-//! and followers belong to one thread at a time, and have unit tests. The queue is crossbeam's; a locked one stands
+//! Not proven: clocks (loom knows none: what is due is due at once); several threads of a pool. Wheels and lists
+//! belong to one thread at a time, and have unit tests. The queue is crossbeam's; a locked one stands
 //! for it.
 
 mod common;
@@ -21,6 +21,7 @@ use common::stageline::{
     Receiver, Request, Stage, StageId, StageTable, StateMachine, Step, Ticket, TryRecvError,
 };
 use common::{ALL, THREE, TWO, Watched, explore, join, spawn, step};
+use std::time::Duration;
 
 /// A suspended request without its engine: the word, the payload, the queue.
 struct Lone {
@@ -168,22 +169,36 @@ struct Desk {
     event: Event,
 }
 
-/// Suspends each request at its first stage, or has it retried once; ends it at the second.
+/// What becomes of a request: it is suspended until its ticket is used,
+const SUSPENDED: u64 = 0;
+/// or retried once,
+const RETRIED: u64 = 1;
+/// or goes through a pool,
+const POOLED: u64 = 2;
+/// or is suspended, and its ticket used before its stage answers,
+const EARLY: u64 = 3;
+/// or suspended, and resumed in a pool,
+const TO_POOL: u64 = 4;
+/// or held,
+const FOLLOWER: u64 = 5;
+/// or leads the one that is held, and is suspended.
+const LEADER: u64 = 6;
+
+/// Does this at its first stage; ends the request at the second.
 struct Clerk(Arc<Desk>);
 
 impl Clerk {
     fn ask(&mut self, request: &mut Request<'_, Self>) -> Step {
-        if **request == 3 {
-            return request.suspend(|ticket| ticket.resume(StageId::new(1)));
-        }
-        if **request == 2 {
-            return request.next(StageId::new(2));
-        }
-        if **request == 1 {
-            if request.attempt() == 1 {
-                return request.retry(());
-            }
-            return request.done();
+        let payload = **request;
+        match payload {
+            RETRIED if request.attempt() == 1 => return request.retry(()),
+            RETRIED => return request.done(),
+            POOLED => return request.next(StageId::new(2)),
+            EARLY => return request.suspend(|ticket| ticket.resume(StageId::new(1))),
+            FOLLOWER if request.flush().is_none() => return request.hold(Duration::from_secs(1)),
+            FOLLOWER => return request.done(),
+            LEADER => assert_eq!(request.lead(), 1),
+            _ => {}
         }
         let desk = &self.0;
         request.suspend(|ticket| {
@@ -198,7 +213,9 @@ impl Clerk {
     }
 
     fn hear(&mut self, request: &mut Request<'_, Self>) -> Step {
-        assert!([2, 3, 1000].contains(&**request), "through the pool, at once, or filled");
+        let is_filled =
+            [SUSPENDED, TO_POOL, LEADER].map(|payload| payload + 1000).contains(&**request);
+        assert!(is_filled || [POOLED, EARLY].contains(&**request));
         request.done()
     }
 }
@@ -239,24 +256,26 @@ fn receive_all(engine: &Engine, mut receiver: Receiver<Clerk>) -> (u32, u32) {
 }
 
 /// Waits for the ticket and uses it.
-fn resume(desk: &Desk) {
+fn resume(desk: &Desk, stage: u16) {
     let mut ticket = None;
     desk.event.wait_until(None, || {
         ticket = desk.ticket.lock().expect("not poisoned").take();
         ticket.is_some()
     });
-    ticket.expect("waited for").resume_with(StageId::new(1), |payload| *payload += 1000);
+    ticket.expect("waited for").resume_with(StageId::new(stage), |payload| *payload += 1000);
 }
 
-/// One request with this payload, workers that run their loops, and a ticket that is used; the pipeline ends when
-/// the receiver has everything, or at once.
+/// One request with this payload (before a leader, its follower), workers that run their loops, and a ticket that is
+/// used; the pipeline ends when the receiver has everything, or at once.
 fn whole(workers: usize, payload: u64, ends_at_once: bool) -> String {
     let desk = Arc::<Desk>::new(Desk::default());
-    // A request with this payload goes through a pool.
-    let pools: &[&str] = if payload == 2 { &["pool"] } else { &[] };
+    let pools: &[&str] = if [POOLED, TO_POOL].contains(&payload) { &["pool"] } else { &[] };
     let engine = engine(workers, pools, &desk);
     let (mut submitter, receiver) =
         model::open(&engine, Order::Completion).expect("a quiet group").split();
+    if payload == LEADER {
+        submitter.try_submit(FOLLOWER).expect("there is room");
+    }
     submitter.try_submit(payload).expect("there is room");
     drop(submitter);
     let threads = (0..workers + pools.len()).map(|index| {
@@ -267,9 +286,9 @@ fn whole(workers: usize, payload: u64, ends_at_once: bool) -> String {
         })
     });
     let threads: Vec<_> = threads.collect();
-    let clerk = (payload == 0).then(|| {
+    let clerk = [SUSPENDED, TO_POOL, LEADER].contains(&payload).then(|| {
         let desk = desk.clone();
-        spawn(move || resume(&desk))
+        spawn(move || resume(&desk, if payload == TO_POOL { 2 } else { 1 }))
     });
     let counts = if ends_at_once {
         engine.refuse_more(0);
@@ -287,41 +306,64 @@ fn whole(workers: usize, payload: u64, ends_at_once: bool) -> String {
 
 #[test]
 fn a_ticket_wakes_a_worker() {
-    explore("kept::a_ticket_wakes_a_worker", TWO, &["(1, 0)"], || whole(1, 0, false));
+    explore("kept::a_ticket_wakes_a_worker", TWO, &["(1, 0)"], || whole(1, SUSPENDED, false));
 }
 
 #[test]
 fn a_retry_beside_the_end() {
-    explore("kept::a_retry_beside_the_end", TWO, &["(1, 0)"], || whole(1, 1, true));
+    explore("kept::a_retry_beside_the_end", TWO, &["(1, 0)"], || whole(1, RETRIED, true));
 }
 
 #[test]
 fn a_retry_with_two_workers_beside_the_end() {
     let name = "kept::a_retry_with_two_workers_beside_the_end";
-    explore(name, Some(1), &["(1, 0)"], || whole(2, 1, true));
+    explore(name, Some(1), &["(1, 0)"], || whole(2, RETRIED, true));
 }
 
 /// From the worker to the pool and back, as both are told to leave.
 #[test]
 fn a_hop_there_and_back_beside_the_end() {
     let name = "kept::a_hop_there_and_back_beside_the_end";
-    explore(name, Some(1), &["(1, 0)"], || whole(1, 2, true));
+    explore(name, Some(1), &["(1, 0)"], || whole(1, POOLED, true));
 }
 
 /// The same, where either may sleep when its request comes.
 #[test]
 fn a_hop_there_and_back() {
-    explore("kept::a_hop_there_and_back", Some(1), &["(1, 0)"], || whole(1, 2, false));
+    explore("kept::a_hop_there_and_back", Some(1), &["(1, 0)"], || whole(1, POOLED, false));
 }
 
 #[test]
 fn a_ticket_beside_the_end() {
-    explore("kept::a_ticket_beside_the_end", TWO, &["(0, 1)", "(1, 0)"], || whole(1, 0, true));
+    explore("kept::a_ticket_beside_the_end", TWO, &["(0, 1)", "(1, 0)"], || {
+        whole(1, SUSPENDED, true)
+    });
 }
 
 /// A ticket that is used before its stage answers: a worker that looks just then is told to leave all the same.
 #[test]
 fn an_early_ticket_with_two_workers_beside_the_end() {
     let name = "kept::an_early_ticket_with_two_workers_beside_the_end";
-    explore(name, Some(1), &["(1, 0)"], || whole(2, 3, true));
+    explore(name, Some(1), &["(1, 0)"], || whole(2, EARLY, true));
+}
+
+/// The one that would be woken for it may have left, and the other sleep.
+#[test]
+fn a_ticket_with_two_workers_beside_the_end() {
+    let name = "kept::a_ticket_with_two_workers_beside_the_end";
+    explore(name, Some(1), &["(0, 1)", "(1, 0)"], || whole(2, SUSPENDED, true));
+}
+
+/// Workers may leave while it is suspended; then it finds nobody behind the pool.
+#[test]
+fn a_ticket_to_a_pool_beside_the_end() {
+    let name = "kept::a_ticket_to_a_pool_beside_the_end";
+    explore(name, Some(1), &["(0, 1)", "(1, 0)"], || whole(1, TO_POOL, true));
+}
+
+/// A leader is suspended, and its follower ends with it, whoever ends it.
+#[test]
+fn a_suspended_leader_beside_the_end() {
+    let name = "kept::a_suspended_leader_beside_the_end";
+    explore(name, Some(1), &["(0, 2)", "(2, 0)"], || whole(1, LEADER, true));
 }
