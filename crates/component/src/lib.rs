@@ -1,0 +1,35 @@
+//! What a component of a message pipeline is, for Rust and for C.
+//!
+//! A [`Component`] handles a [`Message`] in place and answers with a [`Report`]. A [`Source`] produces messages. A
+//! [`Factory`] makes either, as its [`Spec`] and the [`Attributes`] of a script say. Who runs them, finds what it
+//! needs in [`host`].
+//!
+//! # Which module stands on which
+//!
+//! ```text
+//! component ──► attributes ──► value, spec, units, nearest
+//!           └─► host ──► message ──► entries ──► buffer
+//!                                └─► report
+//! ```
+
+mod attributes;
+mod buffer;
+mod component;
+mod entries;
+mod error;
+pub mod host;
+mod message;
+mod nearest;
+mod report;
+mod spec;
+mod units;
+mod value;
+
+pub use attributes::Attributes;
+pub use buffer::{Buffer, TooLarge};
+pub use component::{Acknowledge, Component, EmitError, Emitter, Factory, Source};
+pub use error::Error;
+pub use message::{ATTRIBUTES_MAX, DESCRIPTION_MAX, Flush, Message};
+pub use report::{HOLD_DEFAULT, Report, ReportKind};
+pub use spec::{AttributeKind, AttributeSpec, Kind, Spec};
+pub use value::{AttributeError, FunctionRef, Value};
