@@ -1,0 +1,1 @@
+//! How bytes are parted into messages, and put together again.

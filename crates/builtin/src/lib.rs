@@ -1,0 +1,32 @@
+//! The components that every message pipeline has at hand.
+//!
+//! ```text
+//! source, sink ──► codec
+//! transform
+//! ```
+
+mod codec;
+mod sink;
+mod source;
+mod transform;
+
+use stageline_component::{Factory, Spec};
+
+/// A component by its name.
+#[derive(Clone, Copy)]
+pub struct Builtin {
+    /// What it is called, and its attributes.
+    pub spec: &'static Spec,
+    /// Makes a factory of it.
+    pub factory: fn() -> Box<dyn Factory>,
+}
+
+/// All of them: sources, transforms, sinks, in the order in which they are listed.
+pub fn builtins() -> impl Iterator<Item = Builtin> {
+    [source::ALL, transform::ALL, sink::ALL].into_iter().flatten().copied()
+}
+
+/// The one of this name.
+pub fn builtin(name: &str) -> Option<Builtin> {
+    builtins().find(|builtin| builtin.spec.name == name)
+}

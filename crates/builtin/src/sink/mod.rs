@@ -1,0 +1,5 @@
+//! Sinks.
+
+use crate::Builtin;
+
+pub(crate) const ALL: &[Builtin] = &[];

@@ -1,0 +1,5 @@
+//! Sources.
+
+use crate::Builtin;
+
+pub(crate) const ALL: &[Builtin] = &[];

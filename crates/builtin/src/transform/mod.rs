@@ -1,0 +1,5 @@
+//! Transforms.
+
+use crate::Builtin;
+
+pub(crate) const ALL: &[Builtin] = &[];
