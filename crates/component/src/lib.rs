@@ -29,6 +29,7 @@ pub use attributes::Attributes;
 pub use buffer::{Buffer, TooLarge};
 pub use component::{Acknowledge, Component, EmitError, Emitter, Factory, Source};
 pub use error::Error;
+pub use nearest::nearest;
 pub use message::{ATTRIBUTES_MAX, DESCRIPTION_MAX, Flush, Message};
 pub use report::{HOLD_DEFAULT, Report, ReportKind};
 pub use spec::{AttributeKind, AttributeSpec, Kind, Spec};

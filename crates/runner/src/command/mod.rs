@@ -1,0 +1,145 @@
+//! The command line.
+//!
+//! Data go to stdout, all else to stderr. Exit status: 0 well, 1 something failed while it ran, 2 usage, 78 the script
+//! is wrong, 130 or 143 ended by a signal.
+
+mod components;
+mod progress;
+mod run;
+mod scaffold;
+mod style;
+
+use clap::{ColorChoice, CommandFactory, Parser, Subcommand, ValueEnum};
+use stageline_runner::{Script, View};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Something failed while it ran.
+pub(crate) const FAILED: u8 = 1;
+/// The script is wrong (`EX_CONFIG` of sysexits).
+pub(crate) const CONFIGURATION: u8 = 78;
+
+/// Runs message pipelines of components, which a Lua script puts together.
+#[derive(Parser)]
+#[command(name = "stageline", version, propagate_version = true)]
+#[command(after_help = "Exit status: 0 well, 1 something failed, 2 usage, 78 the script is wrong, 130 or 143 a signal.")]
+struct Cli {
+    /// Whether to use colours.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the pipeline of a script until its sources end, or a signal comes.
+    Run(run::Args),
+    /// Say all that is wrong with a script, or what its pipeline is.
+    Check {
+        /// The script; `-` for stdin.
+        file: PathBuf,
+        /// How to write the pipeline.
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// List the components, or describe one.
+    Components {
+        /// Its name.
+        name: Option<String>,
+    },
+    /// Write a pipeline or a component to begin with, that builds and runs.
+    New(scaffold::Args),
+    /// Write the completions of a shell to stdout.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the man page to stdout.
+    Man,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// A line for each way.
+    Text,
+    /// For Graphviz.
+    Dot,
+    /// For Mermaid.
+    Mermaid,
+}
+
+pub fn main() -> ExitCode {
+    ignore_broken_pipes();
+    let cli = Cli::parse();
+    let style = style::Style::of_stderr(cli.color);
+    match cli.command {
+        Command::Run(args) => run::run(&args, style),
+        Command::Check { file, format } => match Script::load(&file) {
+            Ok(script) => {
+                if !script.warnings.is_empty() {
+                    style.warn(&script.warnings);
+                }
+                print(&script.plan.view(match format {
+                    Format::Text => View::Text,
+                    Format::Dot => View::Dot,
+                    Format::Mermaid => View::Mermaid,
+                }))
+            }
+            Err(diagnosis) => {
+                style.error(&diagnosis);
+                ExitCode::from(CONFIGURATION)
+            }
+        },
+        Command::Components { name } => components::components(name.as_deref(), style),
+        Command::New(args) => scaffold::new(&args, style),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "stageline", &mut text);
+            print(&String::from_utf8_lossy(&text))
+        }
+        Command::Man => {
+            let mut text = Vec::new();
+            match clap_mangen::Man::new(Cli::command()).render(&mut text) {
+                Ok(()) => print(&String::from_utf8_lossy(&text)),
+                Err(error) => {
+                    style.error(&error);
+                    ExitCode::from(FAILED)
+                }
+            }
+        }
+    }
+}
+
+/// A reader that has gone is an error of the write, and no signal.
+fn ignore_broken_pipes() {
+    // Rust's runtime ignores SIGPIPE already; this says so, and holds where the default is another.
+    #[cfg(unix)]
+    // SAFETY: to ignore a signal has no handler that could be unsound.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+    }
+}
+
+/// To stdout. Nobody who reads is a clean end.
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("stageline: stdout: {error}");
+            ExitCode::from(FAILED)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

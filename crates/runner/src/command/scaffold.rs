@@ -1,0 +1,107 @@
+//! `stageline new`: files to begin with.
+
+use super::style::Style;
+use super::{FAILED, print};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// A script: `NAME.lua`.
+    Pipeline {
+        /// Its name.
+        name: String,
+    },
+    /// A plugin: a folder NAME, of Rust or of C.
+    Component {
+        /// Its name: letters, digits and `_`.
+        name: String,
+        /// In C: one file, which needs the header that comes with it and nothing else.
+        #[arg(long)]
+        c: bool,
+    },
+}
+
+const PIPELINE: &str = include_str!("scaffold/pipeline.lua");
+const RUST_MANIFEST: &str = include_str!("scaffold/Cargo.toml.txt");
+const RUST_SOURCE: &str = include_str!("scaffold/lib.rs.txt");
+const C_SOURCE: &str = include_str!("scaffold/component.c");
+
+pub fn new(args: &Args, style: Style) -> ExitCode {
+    match files(&args.what).and_then(|(files, hint)| write(&files).map(|()| hint)) {
+        Ok(hint) => print(&hint),
+        Err(error) => {
+            style.error(&error);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+type Files = Vec<(PathBuf, String)>;
+
+fn files(what: &What) -> Result<(Files, String), String> {
+    let named = |name: &str| {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let begins = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
+        match begins && name.chars().all(is_name) {
+            true => Ok(()),
+            false => Err(format!("`{name}` is no name: expected letters, digits and `_`, and a letter first")),
+        }
+    };
+    match what {
+        What::Pipeline { name } => {
+            named(name)?;
+            let path = PathBuf::from(format!("{name}.lua"));
+            let hint = format!("wrote {name}.lua; run it: stageline run {name}.lua\n");
+            Ok((vec![(path, PIPELINE.replace("NAME", name))], hint))
+        }
+        What::Component { name, c: false } => {
+            named(name)?;
+            let folder = Path::new(name);
+            let files = vec![
+                (folder.join("Cargo.toml"), RUST_MANIFEST.replace("NAME", name)),
+                (folder.join("src/lib.rs"), RUST_SOURCE.replace("NAME", name)),
+            ];
+            let hint = format!(
+                "wrote {name}/; build it: cargo build --release --manifest-path {name}/Cargo.toml\nthen load \
+                 {name}/target/release/lib{name}.so by stageline.plugin\n"
+            );
+            Ok((files, hint))
+        }
+        What::Component { name, c: true } => {
+            named(name)?;
+            let folder = Path::new(name);
+            let files = vec![
+                (folder.join(format!("{name}.c")), C_SOURCE.replace("NAME", name)),
+                (folder.join("stageline_component.h"), String::new()),
+            ];
+            let hint = format!(
+                "wrote {name}/; build it: cc -shared -fPIC -O2 -o {name}/{name}.so {name}/{name}.c\nthen load \
+                 {name}/{name}.so by stageline.plugin\n"
+            );
+            Ok((files, hint))
+        }
+    }
+}
+
+/// Writes files that are not there yet.
+fn write(files: &Files) -> Result<(), String> {
+    if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
+        return Err(format!("{} is there already", path.display()));
+    }
+    for (path, text) in files {
+        let failed = |error| format!("{}: {error}", path.display());
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        fs::write(path, text).map_err(failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! How many messages each node has handled, and how it answered: one writer per thread, read by who shows progress.
+
+use stageline_component::ReportKind;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// The answers of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeCounts {
+    /// Done.
+    pub done: u64,
+    /// Kept, to be settled with others.
+    pub held: u64,
+    /// To be tried again.
+    pub retried: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Dropped.
+    pub dropped: u64,
+}
+
+impl NodeCounts {
+    /// How often it was called.
+    pub fn handled(&self) -> u64 {
+        self.done + self.held + self.retried + self.failed + self.dropped
+    }
+}
+
+const KINDS: usize = 5;
+
+/// Those of one thread. Written by it alone, read by anybody; nothing is inferred from one about another.
+pub struct ThreadCounts(Box<[[AtomicU64; KINDS]]>);
+
+impl ThreadCounts {
+    #[inline]
+    pub fn count(&self, node: usize, kind: ReportKind) {
+        let place = &self.0[node][place_of(kind)];
+        // One writer: a load and a store in place of an addition that locks.
+        place.store(place.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+}
+
+fn place_of(kind: ReportKind) -> usize {
+    match kind {
+        ReportKind::Done => 0,
+        ReportKind::Continue => 1,
+        ReportKind::Retry => 2,
+        ReportKind::Fail | ReportKind::Reserved => 3,
+        ReportKind::Drop => 4,
+    }
+}
+
+/// Those of all threads.
+pub struct Counts {
+    nodes: usize,
+    threads: Mutex<Vec<Arc<ThreadCounts>>>,
+}
+
+impl Counts {
+    pub fn new(nodes: usize) -> Self {
+        Self { nodes, threads: Mutex::default() }
+    }
+
+    /// Counts for a thread that begins.
+    pub fn of_thread(&self) -> Arc<ThreadCounts> {
+        let counts = Arc::new(ThreadCounts((0..self.nodes).map(|_| Default::default()).collect()));
+        self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(Arc::clone(&counts));
+        counts
+    }
+
+    /// The sums.
+    pub fn sum(&self) -> Vec<NodeCounts> {
+        let threads = self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let sum = |node: usize, kind: usize| -> u64 {
+            threads.iter().map(|thread| thread.0[node][kind].load(Ordering::Relaxed)).sum()
+        };
+        let of = |node: usize| NodeCounts {
+            done: sum(node, 0),
+            held: sum(node, 1),
+            retried: sum(node, 2),
+            failed: sum(node, 3),
+            dropped: sum(node, 4),
+        };
+        (0..self.nodes).map(of).collect()
+    }
+}

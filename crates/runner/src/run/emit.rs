@@ -1,0 +1,49 @@
+//! What a source emits, on its way into the engine.
+
+use super::machine::{Line, Parcel};
+use super::signals::Stop;
+use stageline::Submitter;
+use stageline_component::{EmitError, Emitter, Message, TooLarge};
+use std::sync::Arc;
+
+/// The end that a source has of its group.
+pub struct Port {
+    submitter: Submitter<Line>,
+    /// Filled first, so that a source that fails meanwhile has sent nothing.
+    scratch: Message,
+    entry: u16,
+    /// The position of the first message.
+    base: Option<u64>,
+    stop: Arc<Stop>,
+}
+
+impl Port {
+    pub fn new(submitter: Submitter<Line>, entry: u16, sizes: (usize, usize), stop: &Arc<Stop>) -> Self {
+        let (capacity, max) = sizes;
+        let scratch = Message::new(capacity, max);
+        Self { submitter, scratch, entry, base: None, stop: Arc::clone(stop) }
+    }
+}
+
+impl Emitter for Port {
+    fn emit(
+        &mut self,
+        fill: &mut dyn FnMut(&mut Message) -> Result<(), TooLarge>,
+    ) -> Result<u64, EmitError> {
+        self.scratch.reset();
+        fill(&mut self.scratch)?;
+        let (scratch, entry) = (&mut self.scratch, self.entry);
+        let sent = self.submitter.submit_with(|parcel: &mut Parcel| {
+            std::mem::swap(&mut parcel.message, scratch);
+            parcel.entry = entry;
+            parcel.at = 0;
+            parcel.is_folded = false;
+        });
+        let position = sent.map_err(|_| EmitError::Stopping)?;
+        Ok(position.wrapping_sub(*self.base.get_or_insert(position)))
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.is_set()
+    }
+}

@@ -1,0 +1,338 @@
+//! The engine's state machine: each stage is a node of the plan, and runs its component.
+
+use super::counts::{Counts, ThreadCounts};
+use crate::plan::{Node, Plan, Target, When};
+use stageline::{Flush as EngineFlush, Request, RuntimeStage, StageId, StageTable, StateMachine, Step};
+use stageline_component::{Component, Flush, Kind, Message, Report, ReportKind, host::Call};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// The status of a message whose component panicked, or could not be made.
+pub const PANICKED: u32 = 298;
+/// The status of a message whose component answered with a status that means nothing.
+pub const RESERVED: u32 = 299;
+/// The status of a message that a route sends to `fail`.
+pub const ROUTED: u32 = 297;
+
+/// What a slot of the engine holds.
+pub struct Parcel {
+    /// The message.
+    pub message: Message,
+    /// The stage that it starts at.
+    pub entry: u16,
+    /// The last stage that handled it.
+    pub at: u16,
+    /// It was folded into another one, by a transform: what becomes of that one is told of that one alone.
+    pub is_folded: bool,
+}
+
+impl Parcel {
+    pub fn new(capacity: usize, max: usize) -> Self {
+        Self { message: Message::new(capacity, max), entry: 0, at: 0, is_folded: false }
+    }
+}
+
+/// Where a message goes, by indices.
+#[derive(Clone, Copy)]
+enum To {
+    Stage(u16),
+    End,
+    Fail,
+}
+
+/// What all threads have of a plan.
+pub struct Graph {
+    plan: Plan,
+    nodes: Vec<Ways>,
+    counts: Counts,
+    /// The stage of the dead letter's component.
+    letters: Option<u16>,
+    /// No source will emit any more: what is held is let go.
+    drains: AtomicBool,
+    /// What components said as they were closed, or as they could not be made.
+    troubles: Mutex<Vec<String>>,
+}
+
+/// The ways from a node.
+struct Ways {
+    routes: Vec<To>,
+    otherwise: To,
+    /// What it holds is folded into what it lets go on.
+    folds: bool,
+}
+
+/// The first node's stage: before it stands the one that sends each message to where it starts.
+const FIRST: u16 = 1;
+
+impl Graph {
+    /// The plan, checked. A dead letter's component becomes its last node.
+    pub fn new(mut plan: Plan) -> Self {
+        let last = plan.nodes.len();
+        let letters = plan.dead_letter.take().map(|component| {
+            plan.nodes.push(Node::new(plan.free_name("dead_letter"), component));
+            stage_of(last)
+        });
+        let to = |target: &Target| match target {
+            Target::Node(name) => To::Stage(stage_of(plan.node(name).expect("a checked plan"))),
+            Target::End => To::End,
+            Target::Fail => To::Fail,
+        };
+        let nodes = plan.nodes.iter().enumerate().map(|(index, node)| Ways {
+            routes: node.routes.iter().map(|route| to(&route.to)).collect(),
+            otherwise: match &node.otherwise {
+                Some(target) => to(target),
+                None if index + 1 < last => To::Stage(stage_of(index + 1)),
+                None => To::End,
+            },
+            folds: node.component.kind() == Kind::Transform,
+        });
+        let nodes = nodes.collect();
+        let counts = Counts::new(plan.nodes.len());
+        Self { nodes, counts, letters, drains: AtomicBool::new(false), troubles: Mutex::default(), plan }
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The stage that this source's messages start at; for none, they end where they start.
+    pub fn entry(&self, source: usize) -> u16 {
+        let (_, to) = &self.plan.sources[source];
+        self.plan.entry(to.as_deref()).map_or(0, stage_of)
+    }
+
+    /// The stage that dead letters start at.
+    pub fn letters(&self) -> Option<u16> {
+        self.letters
+    }
+
+    /// No source will emit any more.
+    pub fn drain(&self) {
+        // Relaxed: whoever holds messages looks at it again and again.
+        self.drains.store(true, Ordering::Relaxed);
+    }
+
+    /// The name of the node whose stage this is.
+    pub fn name(&self, stage: u16) -> &str {
+        let node = usize::from(stage).checked_sub(usize::from(FIRST));
+        node.and_then(|node| self.plan.nodes.get(node)).map_or("source", |node| &node.name)
+    }
+
+    /// The table of the engine, with the pool of each node that has one.
+    pub fn stages(&self, pools: &[Option<String>]) -> Vec<RuntimeStage<Line>> {
+        let start = RuntimeStage { name: String::from("(start)"), run: start, next: None, pool: None };
+        let nodes = self.plan.nodes.iter().zip(pools).map(|(node, pool)| RuntimeStage {
+            name: node.name.clone(),
+            run: handle,
+            next: None,
+            pool: pool.clone(),
+        });
+        std::iter::once(start as RuntimeStage<Line>).chain(nodes).collect()
+    }
+
+    /// Writes down what went wrong beside messages.
+    pub fn trouble(&self, text: String) {
+        self.troubles.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(text);
+    }
+
+    pub fn take_troubles(&self) -> Vec<String> {
+        std::mem::take(&mut self.troubles.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+}
+
+/// The stage of a node.
+pub fn stage_of(node: usize) -> u16 {
+    FIRST + u16::try_from(node).expect("fewer nodes than `COMPONENTS_MAX`")
+}
+
+/// What a thread runs: its own instance of each component, made when the first message comes to it.
+pub struct Line {
+    graph: Arc<Graph>,
+    instances: Box<[Option<Box<dyn Component>>]>,
+    /// Until when each component wants to hold what it holds.
+    held_until: Box<[Option<Instant>]>,
+    counts: Arc<ThreadCounts>,
+}
+
+/// How long the engine holds messages at most before it is looked whether the run drains.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+impl Line {
+    pub fn new(graph: &Arc<Graph>) -> Self {
+        let instances = graph.plan.nodes.iter().map(|_| None).collect();
+        let held_until = vec![None; graph.plan.nodes.len()].into();
+        Self { instances, held_until, counts: graph.counts.of_thread(), graph: Arc::clone(graph) }
+    }
+
+    fn instance(&mut self, node: usize) -> Result<&mut Box<dyn Component>, String> {
+        let place = &mut self.instances[node];
+        if place.is_none() {
+            let made = self.graph.plan.nodes[node].component.factory.component();
+            *place = Some(made.map_err(|error| format!("cannot be started: {error}"))?);
+        }
+        Ok(place.as_mut().expect("just made"))
+    }
+}
+
+impl StateMachine for Line {
+    type Data = Parcel;
+    type Error = ();
+    const STAGES: StageTable<Self> = StageTable::EMPTY;
+    const KEEPS: bool = true;
+
+    fn close(&mut self) {
+        let instances = self.instances.iter_mut().zip(&self.graph.plan.nodes);
+        for (instance, node) in instances.filter_map(|(place, node)| Some((place.take()?, node))) {
+            let mut instance = instance;
+            let error = match catch_unwind(AssertUnwindSafe(move || instance.close())) {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(panic) => format!("it panicked: {}", text_of(&*panic)),
+            };
+            self.graph.trouble(format!("`{}` did not close well: {error}", node.name));
+        }
+    }
+}
+
+/// The first stage of all: to where the message starts.
+fn start(_line: &mut Line, request: &mut Request<'_, Line>) -> Step {
+    match request.entry {
+        0 => request.done(),
+        entry => request.next(StageId::new(entry)),
+    }
+}
+
+/// The stage of a node.
+fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
+    let stage = request.stage().index() as u16;
+    let node = usize::from(stage - FIRST);
+    let (attempt, held) = (request.attempt(), request.held());
+    let flush = match request.flush() {
+        None => None,
+        Some(EngineFlush::Age) if !line.graph.drains.load(Ordering::Relaxed) => {
+            let left = line.held_until[node].map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+            if !left.is_zero() {
+                return request.hold(left.min(DRAIN_LOOK));
+            }
+            Some(Flush::Age)
+        }
+        Some(_) => Some(Flush::Drain),
+    };
+    request.at = stage;
+    let message = &mut request.message;
+    message.prepare(Call { attempt, flush, held });
+    let report = match line.instance(node) {
+        Ok(instance) => match catch_unwind(AssertUnwindSafe(|| instance.handle(message))) {
+            Ok(report) => report,
+            Err(panic) => {
+                message.describe(&format!("the component panicked: {}", text_of(&*panic)));
+                message.lead();
+                line.instances[node] = None;
+                Report::fail(PANICKED)
+            }
+        },
+        Err(text) => {
+            message.describe(&text);
+            Report::fail(PANICKED)
+        }
+    };
+    message.set_status(report.status());
+    let leads = message.take_led() || flush.is_some();
+    let (graph, counts) = (&line.graph, &line.counts);
+    let ways = &graph.nodes[node];
+    counts.count(node, report.kind());
+    match report.kind() {
+        ReportKind::Continue => {
+            let at_most = request.message.hold_at_most();
+            if held == 0 || flush.is_some() {
+                line.held_until[node] = Instant::now().checked_add(at_most);
+            }
+            return request.hold(at_most.min(DRAIN_LOOK));
+        }
+        ReportKind::Done if held > 0 || leads => lead(request, ways.folds),
+        ReportKind::Done => {}
+        _ if leads => lead(request, ways.folds),
+        _ => {}
+    }
+    match way(graph, node, report, &request.message) {
+        Some(To::Stage(stage)) => return request.next(StageId::new(stage)),
+        Some(To::End) => return request.done(),
+        Some(To::Fail) => return fail(request, if report.kind() == ReportKind::Done { ROUTED } else { report.status() }),
+        None => {}
+    }
+    match report.kind() {
+        ReportKind::Retry => {
+            describe(request);
+            step_of(report.status())
+        }
+        ReportKind::Drop => step_of(report.status()),
+        ReportKind::Reserved => {
+            let text = format!("the component answered {}, a reserved status", report.status());
+            request.message.describe(&text);
+            fail(request, RESERVED)
+        }
+        _ => fail(request, report.status()),
+    }
+}
+
+/// Where the routes send the message; `None` if its report is looked at.
+fn way(graph: &Graph, node: usize, report: Report, message: &Message) -> Option<To> {
+    let (routes, ways) = (&graph.plan.nodes[node].routes, &graph.nodes[node]);
+    let is_done = report.kind() == ReportKind::Done;
+    for (route, to) in routes.iter().zip(&ways.routes) {
+        let holds = match &route.when {
+            When::Status(range) => range.contains(&report.status()),
+            When::Attribute(name, value) => {
+                let found = message.attribute(name);
+                is_done && found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
+            }
+            When::Expression(condition) => is_done && condition.holds(message.data()),
+        };
+        if holds {
+            return Some(*to);
+        }
+    }
+    is_done.then_some(ways.otherwise)
+}
+
+/// What is held follows this message.
+fn lead(request: &mut Request<'_, Line>, folds: bool) {
+    request.lead();
+    if folds {
+        request.for_each_follower(|parcel| parcel.is_folded = true);
+    }
+}
+
+fn fail(request: &mut Request<'_, Line>, status: u32) -> Step {
+    describe(request);
+    request.message.set_status(status);
+    step_of(if (200..300).contains(&status) { status } else { ROUTED })
+}
+
+/// Tells the engine what the component said, for who receives the message.
+fn describe(request: &mut Request<'_, Line>) {
+    if !request.message.description().is_empty() {
+        let mut text = [0; stageline_component::DESCRIPTION_MAX];
+        let said = request.message.description();
+        let len = said.len();
+        text[..len].copy_from_slice(said.as_bytes());
+        request.describe(str::from_utf8(&text[..len]).expect("it was text"));
+    }
+}
+
+fn step_of(status: u32) -> Step {
+    Step::from_status(status.min(stageline::limits::STATUS_MAX)).expect("neither reserved nor above the limit")
+}
+
+/// What a panic said.
+pub fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("of no text")
+}

@@ -1,0 +1,157 @@
+//! What becomes of messages whose journey is over: counted, told to their source, and to the dead letter or the user
+//! if they failed.
+
+use super::machine::{Graph, Line, Parcel};
+use super::signals::{Stop, Why};
+use crate::limits::FAILURES_TOLD;
+use crate::plan::OnFailure;
+use stageline::{Outcome, Output, Receiver, SharedSubmitter};
+use stageline_component::Acknowledge;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Results that are taken at once.
+const DRAINED_AT_ONCE: usize = 256;
+
+/// How the messages of a source ended. Written by its settler alone, read by who shows progress.
+#[derive(Debug, Default)]
+pub struct Settled {
+    pub done: AtomicU64,
+    pub dropped: AtomicU64,
+    pub failed: AtomicU64,
+    /// Failed, and taken by the dead letter.
+    pub letters: AtomicU64,
+    /// Failed, and told of as part of the message that they were folded into.
+    pub folded: AtomicU64,
+    /// Not begun or not ended when the run was cut short.
+    pub cancelled: AtomicU64,
+}
+
+fn add(count: &AtomicU64, more: u64) {
+    // One writer.
+    count.store(count.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+}
+
+/// Where failed messages go.
+pub struct Letters {
+    pub submitter: SharedSubmitter<Line>,
+    pub entry: u16,
+}
+
+/// The thread that receives the results of one source.
+pub struct Settler {
+    pub graph: Arc<Graph>,
+    pub receiver: Receiver<Line>,
+    pub counts: Arc<Settled>,
+    pub acknowledge: Option<Box<dyn Acknowledge>>,
+    /// None for the dead letters themselves.
+    pub letters: Option<Letters>,
+    pub stop: Arc<Stop>,
+    /// Those that all settlers have told.
+    pub told: Arc<AtomicU64>,
+    pub on_trouble: fn(&str),
+}
+
+impl Settler {
+    /// Receives until there is no more.
+    pub fn run(self) {
+        let Self { graph, mut receiver, counts, mut acknowledge, mut letters, stop, told, on_trouble } = self;
+        let mut base = None;
+        let mut settle = |output: &Output<'_, Line>| {
+            let number = output.position().wrapping_sub(*base.get_or_insert(output.position()));
+            if output.is_done() {
+                add(&counts.done, 1);
+                if let Some(source) = &mut acknowledge {
+                    source.settled(number, 0, "");
+                }
+                return;
+            }
+            let outcome = output.outcome();
+            let status = outcome.status();
+            if let Some(source) = &mut acknowledge {
+                source.settled(number, status, output.description());
+            }
+            match outcome {
+                Outcome::Dropped { .. } => return add(&counts.dropped, 1),
+                Outcome::Cancelled => return add(&counts.cancelled, 1),
+                _ => add(&counts.failed, 1),
+            }
+            if status == stageline_builtin::OUTPUT_CLOSED {
+                return stop.set(Why::OutputClosed);
+            }
+            let parcel: &Parcel = output;
+            if parcel.is_folded {
+                return add(&counts.folded, 1);
+            }
+            let failure = Failure { stage: graph.name(parcel.at), status, text: text_of(&outcome, output) };
+            if let Some(letters) = &mut letters
+                && letters.take(parcel, &failure)
+            {
+                return add(&counts.letters, 1);
+            }
+            match told.fetch_add(1, Ordering::Relaxed) {
+                earlier if earlier < FAILURES_TOLD => on_trouble(&failure.to_string()),
+                FAILURES_TOLD => on_trouble("further failures are counted, and not told"),
+                _ => {}
+            }
+            if graph.plan().options.on_failure == OnFailure::Stop {
+                stop.set(Why::Failed(failure.to_string()));
+            }
+        };
+        loop {
+            match receiver.recv() {
+                Ok(output) => settle(&output),
+                Err(_) => return,
+            }
+            receiver.drain(DRAINED_AT_ONCE, |output| settle(output));
+        }
+    }
+}
+
+struct Failure<'a> {
+    stage: &'a str,
+    status: u32,
+    text: String,
+}
+
+impl std::fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a message failed at `{}` with status {}", self.stage, self.status)?;
+        if self.text.is_empty() { Ok(()) } else { write!(f, ": {}", self.text) }
+    }
+}
+
+/// What was said about a failure: by the component, or else by the engine.
+fn text_of(outcome: &Outcome<'_, ()>, output: &Output<'_, Line>) -> String {
+    if !output.description().is_empty() {
+        return output.description().to_owned();
+    }
+    match outcome {
+        Outcome::Panicked(text) => format!("it panicked: {text}"),
+        Outcome::Cyclic(cycle) => format!("it went in circles: {cycle}"),
+        Outcome::Abandoned => String::from("it was abandoned"),
+        _ => String::new(),
+    }
+}
+
+impl Letters {
+    /// Whether the dead letter has got a copy of the message.
+    fn take(&mut self, parcel: &Parcel, failure: &Failure<'_>) -> bool {
+        let entry = self.entry;
+        let sent = self.submitter.submit_with(|slot: &mut Parcel| {
+            slot.message.reset();
+            slot.entry = entry;
+            slot.at = 0;
+            slot.is_folded = false;
+            // The same limit stands on both; what has no room beside it is left out.
+            let _ = slot.message.set_data(parcel.message.data());
+            for (name, value) in parcel.message.attributes() {
+                let _ = slot.message.set_attribute(name, value);
+            }
+            let _ = slot.message.set_attribute("error.stage", failure.stage.as_bytes());
+            let _ = slot.message.set_attribute("error.status", failure.status.to_string().as_bytes());
+            let _ = slot.message.set_attribute("error.text", failure.text.as_bytes());
+        });
+        sent.is_ok()
+    }
+}

@@ -1,0 +1,231 @@
+//! The component `lua`: a function of the script that handles messages.
+//!
+//! A Lua is one thread's. So each thread that runs such a component runs the whole script again, in a Lua of its own
+//! and without making components, and takes the same function out of it: its upvalues are there, each thread's own.
+
+use super::Text;
+use super::sandbox::{Sandbox, lock, problem_of};
+use crate::limits::FUNCTION_TIME_MAX;
+use mlua::serde::SerializeOptions;
+use mlua::{Function, LuaSerdeExt, UserData, UserDataFields, UserDataMethods, Value as LuaValue};
+use stageline_component::{
+    AttributeError, AttributeKind, AttributeSpec, Attributes, Component, Error, Factory, Flush, Kind, Message,
+    Report, Spec, Value,
+};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::time::Duration;
+
+/// Which function of which script.
+#[derive(Clone, Debug)]
+pub(super) struct FunctionPlace {
+    pub script: Text,
+    /// Its number among those that components are given.
+    pub index: usize,
+}
+
+/// The status of a message whose function failed.
+const FUNCTION_FAILED: u32 = 290;
+/// The status of a message for which a function answers what is no report.
+const NO_REPORT: u32 = 291;
+
+pub(super) static SPEC: Spec = Spec {
+    name: "lua",
+    kind: Kind::Transform,
+    summary: "A function of the script that handles messages",
+    attributes: &[
+        AttributeSpec {
+            name: "handle",
+            kind: AttributeKind::Function,
+            default: None,
+            required: true,
+            doc: "Called with each message. It returns a status, or nothing for done, and a description.",
+        },
+        AttributeSpec {
+            name: "threads",
+            kind: AttributeKind::Integer,
+            default: None,
+            required: false,
+            doc: "Run it on so many threads of its own: for a function that is slow, or 1 for one that counts.",
+        },
+    ],
+    doc: "The function gets the message: `message.data` (read and set), `message:get(name)` and `message:set(name, \
+          value)` for its attributes, `message:json()` and `message:set_json(table)`, `message.attempt`, \
+          `message.held`, `message.flush` (`\"age\"`, `\"drain\"` or nil), `message:lead()`, \
+          `message:hold(seconds)`. Statuses are `stageline.DONE`, `CONTINUE`, `RETRY`, `FAIL`, `DROP`, or numbers of \
+          their ranges. Each thread that runs it has a Lua of its own, in which the whole script has run: what a \
+          function keeps in a variable is that thread's.\n\n```lua\ns.lua { handle = function(message)\n  local row \
+          = message:json()\n  row.late = row.dep_delay > 30\n  message:set_json(row)\nend }\n```",
+};
+
+/// The factory of the component.
+pub(super) struct Functions(Attributes);
+
+impl Functions {
+    pub fn new() -> Self {
+        Self(Attributes::new(&SPEC))
+    }
+}
+
+const THREADS_MAX: i64 = 64;
+
+impl Factory for Functions {
+    fn spec(&self) -> &Spec {
+        &SPEC
+    }
+
+    fn set_attribute(&mut self, name: &str, value: &Value) -> Result<(), AttributeError> {
+        self.0.set(name, value)
+    }
+
+    fn prepare(&mut self) -> Result<(), Error> {
+        self.0.complete()?;
+        self.0.integer_in("threads", 1..=THREADS_MAX)?;
+        self.place().map(drop)
+    }
+
+    fn component(&self) -> Result<Box<dyn Component>, Error> {
+        let place = self.place()?;
+        Ok(Box::new(Handler::new(&place)?))
+    }
+
+    fn pool_size(&self) -> Option<usize> {
+        self.0.integer("threads").map(|threads| threads as usize)
+    }
+}
+
+impl Functions {
+    fn place(&self) -> Result<FunctionPlace, Error> {
+        let function = self.0.function("handle").and_then(|function| function.downcast::<FunctionPlace>());
+        let place = function.ok_or_else(|| Error::new("`handle` is no function of this script"))?;
+        Ok((*place).clone())
+    }
+}
+
+/// One thread's function.
+struct Handler {
+    sandbox: Sandbox,
+    function: Function,
+    message: mlua::AnyUserData,
+    script: Text,
+}
+
+impl Handler {
+    fn new(place: &FunctionPlace) -> Result<Self, Error> {
+        let failed = |text: String| Error::new(format!("{}: {text}", place.script.path.display()));
+        let sandbox = Sandbox::new(&place.script).map_err(|problem| failed(problem.to_string()))?;
+        lock(&sandbox.draft).makes_none = true;
+        let told = |error: &mlua::Error| failed(problem_of(&place.script, error).to_string());
+        sandbox.execute().map_err(|error| told(&error))?;
+        let function = lock(&sandbox.draft).functions.get(place.index).cloned();
+        let function = function.ok_or_else(|| failed(String::from("a second run of the script says otherwise")))?;
+        let message = sandbox.lua.create_userdata(Lent(AtomicPtr::new(ptr::null_mut()))).map_err(|error| told(&error))?;
+        Ok(Self { sandbox, function, message, script: place.script.clone() })
+    }
+
+    fn call(&self, message: &mut Message) -> mlua::Result<(LuaValue, Option<mlua::LuaString>)> {
+        let lent: mlua::UserDataRef<Lent> = self.message.borrow()?;
+        lent.0.store(message, Ordering::Relaxed);
+        drop(lent);
+        let result = self.sandbox.limited(FUNCTION_TIME_MAX, || self.function.call(&self.message));
+        self.message.borrow::<Lent>()?.0.store(ptr::null_mut(), Ordering::Relaxed);
+        result
+    }
+}
+
+impl Component for Handler {
+    fn handle(&mut self, message: &mut Message) -> Report {
+        match self.call(message) {
+            Ok((status, description)) => {
+                if let Some(text) = description {
+                    message.describe(&text.to_string_lossy());
+                }
+                match status {
+                    LuaValue::Nil => Report::DONE,
+                    LuaValue::Integer(status) if u32::try_from(status).is_ok() => {
+                        Report::from_status(status as u32)
+                    }
+                    other => {
+                        message.describe(&format!("the function answered a {}: no status", other.type_name()));
+                        Report::fail(NO_REPORT)
+                    }
+                }
+            }
+            Err(error) => {
+                message.describe(&problem_of(&self.script, &error).to_string());
+                Report::fail(FUNCTION_FAILED)
+            }
+        }
+    }
+}
+
+/// The message that a function handles; null between the calls. One thread's: it is atomic because Lua's values must
+/// be such as any thread may have.
+struct Lent(AtomicPtr<Message>);
+
+impl Lent {
+    fn with<R>(&self, f: impl FnOnce(&mut Message) -> R) -> mlua::Result<R> {
+        // SAFETY: set by `call` for as long as the function runs, which has it alone; `f` calls no Lua.
+        let message = unsafe { self.0.load(Ordering::Relaxed).as_mut() };
+        message.map(f).ok_or_else(|| mlua::Error::runtime("a message must not be used after it was reported on"))
+    }
+}
+
+impl UserData for Lent {
+    fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
+        fields.add_field_method_get("data", |lua, this| lua.create_string(this.with(|it| it.data().to_vec())?));
+        fields.add_field_method_set("data", |_, this, data: mlua::LuaString| {
+            this.with(|it| it.set_data(&data.as_bytes()))?.map_err(mlua::Error::external)
+        });
+        fields.add_field_method_get("attempt", |_, this| this.with(|it| it.attempt()));
+        fields.add_field_method_get("held", |_, this| this.with(|it| it.held()));
+        fields.add_field_method_get("flush", |_, this| {
+            this.with(|it| {
+                it.flush().map(|flush| match flush {
+                    Flush::Age => "age",
+                    Flush::Drain => "drain",
+                })
+            })
+        });
+    }
+
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_method("get", |lua, this, name: String| {
+            let value = this.with(|it| it.attribute(&name).map(<[u8]>::to_vec))?;
+            value.map(|value| lua.create_string(value)).transpose()
+        });
+        methods.add_method("set", |_, this, (name, value): (String, Option<mlua::LuaString>)| {
+            this.with(|it| match value {
+                Some(value) => it.set_attribute(&name, &value.as_bytes()),
+                None => {
+                    it.remove_attribute(&name);
+                    Ok(())
+                }
+            })?
+            .map_err(mlua::Error::external)
+        });
+        methods.add_method("json", |lua, this, ()| {
+            let value = this.with(|it| serde_json::from_slice::<serde_json::Value>(it.data()))?;
+            let options = SerializeOptions::new().serialize_none_to_null(false).serialize_unit_to_null(false);
+            lua.to_value_with(&value.map_err(mlua::Error::external)?, options)
+        });
+        methods.add_method("set_json", |lua, this, value: LuaValue| {
+            let value: serde_json::Value = lua.from_value(value)?;
+            this.with(|it| {
+                let data = it.data_mut();
+                data.clear();
+                serde_json::to_writer(data, &value)
+            })?
+            .map_err(mlua::Error::external)
+        });
+        methods.add_method("lead", |_, this, ()| {
+            this.with(|it| {
+                it.lead();
+            })
+        });
+        methods.add_method("hold", |_, this, seconds: f64| {
+            let at_most = Duration::try_from_secs_f64(seconds).map_err(mlua::Error::external)?;
+            this.with(|it| it.hold_for(at_most).status())
+        });
+    }
+}

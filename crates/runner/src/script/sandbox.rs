@@ -1,0 +1,166 @@
+//! The Lua that a script runs in: without files, processes and bytecode, and with limits on memory and time.
+
+use super::Text;
+use super::module::{self, Draft};
+use crate::limits::{SCRIPT_INSTRUCTIONS_PER_LOOK, SCRIPT_MEMORY_MAX, SCRIPT_TIME_MAX};
+use crate::plan::{Plan, Problem};
+use mlua::chunk::ChunkMode;
+use mlua::{Error, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
+use std::path::{Component as Part, Path};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// What ends a script that takes too long.
+pub(super) type Deadline = Arc<Mutex<Option<Instant>>>;
+
+/// A script's Lua.
+pub(super) struct Sandbox {
+    pub lua: Lua,
+    text: Text,
+    pub draft: Arc<Mutex<Draft>>,
+    deadline: Deadline,
+}
+
+impl Sandbox {
+    pub fn new(text: &Text) -> Result<Self, Problem> {
+        let new = || -> mlua::Result<Self> {
+            let libraries = StdLib::COROUTINE | StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH | StdLib::OS;
+            let lua = Lua::new_with(libraries, LuaOptions::default())?;
+            lua.set_memory_limit(SCRIPT_MEMORY_MAX)?;
+            let deadline = Deadline::default();
+            watch(&lua, &deadline)?;
+            let draft = Arc::<Mutex<Draft>>::default();
+            let sandbox = Self { lua, text: text.clone(), draft, deadline };
+            sandbox.close_doors()?;
+            Ok(sandbox)
+        };
+        new().map_err(|error| problem_of(text, &error))
+    }
+
+    /// Runs the script: the pipeline that it creates, if it creates one, and all that is wrong.
+    pub fn run(&self) -> Result<(Option<Plan>, Vec<Problem>), Problem> {
+        self.execute().map_err(|error| problem_of(&self.text, &error))?;
+        let mut draft = lock(&self.draft);
+        let mut problems = std::mem::take(&mut draft.problems);
+        let plan = std::mem::take(&mut draft.plan);
+        if plan.is_none() && problems.is_empty() {
+            let text = "the script creates no pipeline: call `stageline.pipeline { ... }`";
+            problems.push(Problem::error(None, text));
+        }
+        Ok((plan, problems))
+    }
+
+    /// Runs the script for what its functions are.
+    pub fn execute(&self) -> mlua::Result<()> {
+        self.limited(SCRIPT_TIME_MAX, || {
+            let name = format!("@{}", self.text.path.display());
+            let text = self.text.text.strip_prefix("#!").map_or(&*self.text.text, |_| {
+                // The line of a shebang stays, empty, so that lines keep their numbers.
+                self.text.text.find('\n').map_or("", |end| &self.text.text[end..])
+            });
+            self.lua.load(text).set_name(name).set_mode(ChunkMode::Text).exec()
+        })
+    }
+
+    /// Calls something that may take no longer.
+    pub fn limited<R>(&self, at_most: Duration, call: impl FnOnce() -> mlua::Result<R>) -> mlua::Result<R> {
+        *lock(&self.deadline) = Instant::now().checked_add(at_most);
+        let result = call();
+        *lock(&self.deadline) = None;
+        result
+    }
+
+    /// Takes away what reaches out of the sandbox, and puts the modules in.
+    fn close_doors(&self) -> mlua::Result<()> {
+        let globals = self.lua.globals();
+        for name in ["dofile", "loadfile", "load", "loadstring", "collectgarbage"] {
+            globals.set(name, Value::Nil)?;
+        }
+        let os: Table = globals.get("os")?;
+        let kept = self.lua.create_table()?;
+        for name in ["clock", "date", "difftime", "getenv", "time"] {
+            kept.set(name, os.get::<Value>(name)?)?;
+        }
+        globals.set("os", kept)?;
+        // The output is the pipeline's.
+        let print = self.lua.create_function(|_, values: mlua::Variadic<Value>| {
+            let texts: mlua::Result<Vec<_>> = values.iter().map(Value::to_string).collect();
+            eprintln!("{}", texts?.join("\t"));
+            Ok(())
+        })?;
+        globals.set("print", print)?;
+        let module = module::table(&self.lua, &self.text, &self.draft)?;
+        let loaded = self.lua.create_table()?;
+        for name in ["stageline", "gopiper"] {
+            loaded.set(name, &module)?;
+        }
+        let folder = self.text.path.parent().map(Path::to_owned).unwrap_or_default();
+        let require = self.lua.create_function(move |lua, name: String| {
+            if let Some(module) = loaded.get::<Option<Value>>(&*name)? {
+                return Ok(module);
+            }
+            let module = require(lua, &folder, &name)?;
+            let module = if module.is_nil() { Value::Boolean(true) } else { module };
+            loaded.set(&*name, &module)?;
+            Ok(module)
+        })?;
+        globals.set("require", require)
+    }
+}
+
+/// A module of Lua that lies beside the script, or in a folder below.
+fn require(lua: &Lua, folder: &Path, name: &str) -> mlua::Result<Value> {
+    let relative = Path::new(&name.replace('.', "/")).with_extension("lua");
+    if !relative.components().all(|part| matches!(part, Part::Normal(_))) {
+        return Err(Error::runtime(format!("`{name}` is no name of a module beside the script")));
+    }
+    let path = folder.join(relative);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let known = "the modules `stageline` and `gopiper` are built in";
+        Error::runtime(format!("there is no module `{name}` ({}: {error}); {known}", path.display()))
+    })?;
+    lua.load(text).set_name(format!("@{}", path.display())).set_mode(ChunkMode::Text).eval()
+}
+
+fn watch(lua: &Lua, deadline: &Deadline) -> mlua::Result<()> {
+    let deadline = Arc::clone(deadline);
+    let triggers = HookTriggers::new().every_nth_instruction(SCRIPT_INSTRUCTIONS_PER_LOOK);
+    lua.set_global_hook(triggers, move |_, _| match *lock(&deadline) {
+        Some(deadline) if Instant::now() > deadline => Err(Error::runtime("the script takes too long")),
+        _ => Ok(VmState::Continue),
+    })
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// What Lua says, with the line of the script taken out of it.
+pub(super) fn problem_of(text: &Text, error: &Error) -> Problem {
+    let said = said_by(error);
+    let first = said.split("\nstack traceback:").next().unwrap_or_default();
+    let place = format!("{}:", text.path.display());
+    if let Some((line, rest)) = first.strip_prefix(&place).and_then(|rest| rest.split_once(':'))
+        && let Ok(line) = line.parse()
+    {
+        return Problem::error(Some(line), rest.trim());
+    }
+    // A callback's error does not begin with its place, but its traceback has it.
+    let line = said.lines().filter_map(|line| line.trim().strip_prefix(&place)).find_map(|rest| {
+        rest.split_once(':').and_then(|(line, _)| line.parse().ok())
+    });
+    Problem::error(line, first.trim())
+}
+
+fn said_by(error: &Error) -> String {
+    match error {
+        Error::SyntaxError { message, .. } => message.clone(),
+        Error::RuntimeError(text) => text.clone(),
+        Error::MemoryError(_) => format!("the script needs more than {SCRIPT_MEMORY_MAX} bytes of memory"),
+        Error::CallbackError { traceback, cause } => {
+            let cause = said_by(cause);
+            if cause.contains("\nstack traceback:") { cause } else { format!("{cause}\nstack traceback:{traceback}") }
+        }
+        other => other.to_string(),
+    }
+}

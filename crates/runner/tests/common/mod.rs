@@ -1,0 +1,177 @@
+//! Components that tests are made of.
+#![allow(dead_code, reason = "each test uses some")]
+
+use stageline_component::{
+    Acknowledge, AttributeError, Component, Emitter, Error, Factory, Kind, Message, Report, Source, Spec, Value,
+};
+use stageline_runner::{Component as Place, Plan, Run, Summary};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A factory that makes what a closure says.
+pub struct Made<F> {
+    spec: Spec,
+    make: F,
+    pool: Option<usize>,
+}
+
+pub const fn spec(name: &'static str, kind: Kind) -> Spec {
+    Spec { name, kind, summary: "", attributes: &[], doc: "" }
+}
+
+impl<F: Fn() -> Box<dyn Component> + Send + Sync> Factory for Made<F> {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+    fn set_attribute(&mut self, _: &str, _: &Value) -> Result<(), AttributeError> {
+        Ok(())
+    }
+    fn prepare(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+    fn component(&self) -> Result<Box<dyn Component>, Error> {
+        Ok((self.make)())
+    }
+    fn pool_size(&self) -> Option<usize> {
+        self.pool
+    }
+}
+
+/// A component of a closure.
+pub struct Handles<F>(pub F);
+
+impl<F: FnMut(&mut Message) -> Report + Send> Component for Handles<F> {
+    fn handle(&mut self, message: &mut Message) -> Report {
+        (self.0)(message)
+    }
+}
+
+/// A place for a component whose instances are all made of this closure.
+pub fn handles<F>(name: &'static str, kind: Kind, pool: Option<usize>, f: F) -> Place
+where
+    F: FnMut(&mut Message) -> Report + Clone + Send + Sync + 'static,
+{
+    let make = move || Box::new(Handles(f.clone())) as Box<dyn Component>;
+    Place { factory: Box::new(Made { spec: spec(name, kind), make, pool }), line: None }
+}
+
+pub fn transform<F>(name: &'static str, f: F) -> Place
+where
+    F: FnMut(&mut Message) -> Report + Clone + Send + Sync + 'static,
+{
+    handles(name, Kind::Transform, None, f)
+}
+
+pub fn sink<F>(name: &'static str, f: F) -> Place
+where
+    F: FnMut(&mut Message) -> Report + Clone + Send + Sync + 'static,
+{
+    handles(name, Kind::Sink, Some(1), f)
+}
+
+/// Emits the numbers from 0 on, until there are so many or it is to stop.
+pub struct Numbers {
+    pub count: u64,
+    pub acks: Option<Acks>,
+    pub pause: Duration,
+}
+
+/// What a source was told: number, status.
+pub type Acks = Arc<Mutex<Vec<(u64, u32)>>>;
+
+struct NumbersFactory(Spec, u64, Option<Acks>, Duration);
+
+impl Factory for NumbersFactory {
+    fn spec(&self) -> &Spec {
+        &self.0
+    }
+    fn set_attribute(&mut self, _: &str, _: &Value) -> Result<(), AttributeError> {
+        Ok(())
+    }
+    fn prepare(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+    fn source(&self) -> Result<Box<dyn Source>, Error> {
+        Ok(Box::new(Numbers { count: self.1, acks: self.2.clone(), pause: self.3 }))
+    }
+}
+
+pub fn numbers(count: u64) -> Place {
+    slow_numbers(count, None, Duration::ZERO)
+}
+
+pub fn slow_numbers(count: u64, acks: Option<Acks>, pause: Duration) -> Place {
+    let factory = NumbersFactory(spec("numbers", Kind::Source), count, acks, pause);
+    Place { factory: Box::new(factory), line: None }
+}
+
+impl Source for Numbers {
+    fn run(&mut self, out: &mut dyn Emitter) -> Result<(), Error> {
+        for number in 0..self.count {
+            if out.is_stopping() {
+                break;
+            }
+            let text = number.to_string();
+            if out.emit_data(text.as_bytes()).is_err() {
+                break;
+            }
+            std::thread::sleep(self.pause);
+        }
+        Ok(())
+    }
+
+    fn acknowledger(&mut self) -> Option<Box<dyn Acknowledge>> {
+        self.acks.clone().map(|acks| Box::new(Told(acks)) as Box<dyn Acknowledge>)
+    }
+}
+
+struct Told(Acks);
+
+impl Acknowledge for Told {
+    fn settled(&mut self, number: u64, status: u32, _: &str) {
+        self.0.lock().unwrap().push((number, status));
+    }
+}
+
+/// What a sink has got.
+pub type Got = Arc<Mutex<Vec<String>>>;
+
+/// A sink that keeps what it gets.
+pub fn keep(name: &'static str, got: &Got) -> Place {
+    let got = Arc::clone(got);
+    sink(name, move |message| {
+        got.lock().unwrap().push(text(message));
+        Report::DONE
+    })
+}
+
+pub fn text(message: &Message) -> String {
+    String::from_utf8_lossy(message.data()).into_owned()
+}
+
+pub fn number(message: &Message) -> u64 {
+    text(message).parse().unwrap()
+}
+
+/// Runs it to its end.
+pub fn run(plan: Plan) -> Summary {
+    Run::start(plan, |_| {}).unwrap().wait()
+}
+
+pub fn line(components: impl IntoIterator<Item = Place>) -> Plan {
+    let mut plan = Plan::line(components);
+    plan.options.message_capacity = 64;
+    plan.options.retry.first = Duration::from_micros(100);
+    plan
+}
+
+/// The numbers below this, as a sink that gets all of them has them when sorted.
+pub fn all(count: u64) -> Vec<u64> {
+    (0..count).collect()
+}
+
+pub fn sorted(got: &Got) -> Vec<u64> {
+    let mut numbers: Vec<u64> = got.lock().unwrap().iter().map(|text| text.parse().unwrap()).collect();
+    numbers.sort_unstable();
+    numbers
+}

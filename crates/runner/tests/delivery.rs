@@ -1,0 +1,295 @@
+//! What becomes of messages: each is settled once, as its components report.
+
+mod common;
+
+use common::*;
+use stageline::Order;
+use stageline_component::{Flush, Message, Report};
+use stageline_runner::{Ended, OnFailure, Plan, Route, Run, RunError, Target, When};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_line_hands_every_message_on() {
+    for workers in [1, 3] {
+        let (got, acks) = (Got::default(), Acks::default());
+        let double = transform("double", |message| {
+            let doubled = (2 * number(message)).to_string();
+            message.set_data(doubled.as_bytes()).unwrap();
+            Report::DONE
+        });
+        let source = slow_numbers(10_000, Some(Arc::clone(&acks)), Duration::ZERO);
+        let mut plan = line([source, double, keep("keep", &got)]);
+        plan.options.workers = Some(workers);
+        let summary = run(plan);
+        assert!(summary.is_clean() && summary.ended == Ended::BySources, "{summary:?}");
+        assert_eq!(sorted(&got), (0..10_000).map(|n| 2 * n).collect::<Vec<_>>());
+        let mut told = acks.lock().unwrap().clone();
+        told.sort_unstable();
+        assert_eq!(told, (0..10_000).map(|n| (n, 0)).collect::<Vec<_>>());
+        let total = summary.progress.total();
+        assert_eq!((total.emitted, total.done), (10_000, 10_000));
+    }
+}
+
+#[test]
+fn sources_are_settled_in_their_order_if_asked() {
+    let acks = Acks::default();
+    let uneven = transform("uneven", |message| {
+        if number(message).is_multiple_of(7) {
+            std::thread::yield_now();
+        }
+        Report::DONE
+    });
+    let mut plan = line([slow_numbers(2000, Some(Arc::clone(&acks)), Duration::ZERO), uneven]);
+    plan.options.order = Order::Submission;
+    plan.options.workers = Some(3);
+    assert!(run(plan).is_clean());
+    assert_eq!(*acks.lock().unwrap(), (0..2000).map(|n| (n, 0)).collect::<Vec<_>>());
+}
+
+#[test]
+fn reports_decide() {
+    let acks = Acks::default();
+    let judge = transform("judge", |message| match number(message) % 5 {
+        0 => Report::DONE,
+        1 => Report::drop(300 + 7),
+        2 => {
+            message.describe("it is two");
+            Report::fail(222)
+        }
+        3 if message.attempt() < 3 => Report::retry(150),
+        3 => Report::DONE,
+        _ => Report::retry(199),
+    });
+    let mut plan = line([slow_numbers(100, Some(Arc::clone(&acks)), Duration::ZERO), judge]);
+    plan.options.retry.attempts = 4;
+    let summary = run(plan);
+    assert!(!summary.is_clean(), "messages were lost");
+    let total = summary.progress.total();
+    assert_eq!((total.done, total.dropped, total.failed), (40, 20, 40));
+    let mut told = acks.lock().unwrap().clone();
+    told.sort_unstable();
+    let expected = |n: u64| [0, 307, 222, 0, 199][n as usize % 5];
+    assert_eq!(told, (0..100).map(|n| (n, expected(n))).collect::<Vec<_>>());
+    let (_, counts) = &summary.progress.nodes[0];
+    assert_eq!((counts.done, counts.dropped, counts.failed), (40, 20, 20));
+    assert_eq!(counts.retried, 20 * 2 + 20 * 4);
+}
+
+#[test]
+fn a_reserved_status_is_a_failure() {
+    let summary = run(line([numbers(3), transform("odd", |_| Report::from_status(55))]));
+    assert_eq!(summary.progress.total().failed, 3);
+}
+
+/// Joins what it gets, three at a time.
+fn batch(texts: &mut Vec<String>, message: &mut Message) -> Report {
+    if message.flush().is_none() {
+        texts.push(text(message));
+    }
+    if texts.len() < 3 && message.flush().is_none() {
+        return message.hold_for(Duration::from_secs(3600));
+    }
+    message.set_data(texts.join("+").as_bytes()).unwrap();
+    texts.clear();
+    Report::DONE
+}
+
+#[test]
+fn a_batch_is_settled_together() {
+    for fails in [false, true] {
+        let (got, acks, letters) = (Got::default(), Acks::default(), Got::default());
+        let mut texts = Vec::new();
+        let join = transform("join", move |message| batch(&mut texts, message));
+        let sink = {
+            let got = Arc::clone(&got);
+            sink("sink", move |message| {
+                got.lock().unwrap().push(text(message));
+                if fails && text(message).starts_with("3+") { Report::fail(240 + 1) } else { Report::DONE }
+            })
+        };
+        let source = slow_numbers(8, Some(Arc::clone(&acks)), Duration::ZERO);
+        let mut plan = line([source, join, sink]);
+        plan.options.workers = Some(1);
+        plan.dead_letter = Some(keep("letters", &letters));
+        let start = Instant::now();
+        let summary = run(plan);
+        assert!(start.elapsed() < Duration::from_secs(60), "what is held is let go at the end");
+        assert_eq!(*got.lock().unwrap(), ["0+1+2", "3+4+5", "6+7"]);
+        let mut told = acks.lock().unwrap().clone();
+        told.sort_unstable();
+        let status = |n: u64| if fails && (3..6).contains(&n) { 241 } else { 0 };
+        assert_eq!(told, (0..8).map(|n| (n, status(n))).collect::<Vec<_>>());
+        let expected: &[&str] = if fails { &["3+4+5"] } else { &[] };
+        assert_eq!(*letters.lock().unwrap(), expected, "a batch is one letter");
+        assert!(summary.is_clean(), "{summary:?}");
+    }
+}
+
+#[test]
+fn what_a_sink_holds_fails_each_by_itself() {
+    let letters = Got::default();
+    let sink = sink("sink", |message| {
+        if message.held() < 4 && message.flush().is_none() {
+            return Report::CONTINUE;
+        }
+        message.lead();
+        message.describe("the disk is full");
+        Report::fail(250)
+    });
+    let mut plan = line([numbers(10), sink]);
+    plan.dead_letter = Some(keep("letters", &letters));
+    let summary = run(plan);
+    assert_eq!(sorted(&letters), all(10));
+    let total = summary.progress.total();
+    assert_eq!((total.failed, total.letters), (10, 10));
+    assert!(summary.is_clean());
+}
+
+#[test]
+fn a_message_that_is_held_comes_again_by_age() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let hold = {
+        let seen = Arc::clone(&seen);
+        transform("hold", move |message| match message.flush() {
+            None => message.hold_for(Duration::from_millis(50)),
+            Some(flush) => {
+                seen.lock().unwrap().push(flush);
+                Report::DONE
+            }
+        })
+    };
+    let mut plan = line([slow_numbers(3, None, Duration::from_millis(150)), hold]);
+    plan.options.workers = Some(1);
+    assert!(run(plan).is_clean());
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 3);
+    assert_eq!(seen[0], Flush::Age);
+}
+
+#[test]
+fn a_panic_costs_its_message_and_what_is_held_with_it() {
+    let made = Arc::new(AtomicU64::new(0));
+    let shaky = {
+        let made = Arc::clone(&made);
+        let mut own = None;
+        transform("shaky", move |message| {
+            own.get_or_insert_with(|| made.fetch_add(1, Ordering::Relaxed));
+            if number(message) == 5 {
+                panic!("five is too much");
+            }
+            Report::DONE
+        })
+    };
+    let letters = Got::default();
+    let mut plan = line([numbers(10), shaky]);
+    plan.options.workers = Some(1);
+    plan.dead_letter = Some(keep("letters", &letters));
+    let summary = run(plan);
+    assert_eq!(sorted(&letters), [5]);
+    assert_eq!(summary.progress.total().done, 9);
+    assert_eq!(made.load(Ordering::Relaxed), 2, "a new instance goes on");
+}
+
+#[test]
+fn dead_letters_say_what_happened() {
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let letters = {
+        let said = Arc::clone(&said);
+        sink("letters", move |message| {
+            let of = |name: &str| String::from_utf8(message.attribute(name).unwrap().to_vec()).unwrap();
+            said.lock().unwrap().push((of("error.stage"), of("error.status"), of("error.text")));
+            Report::DONE
+        })
+    };
+    let fail = transform("judge", |message| {
+        message.describe("no such customer");
+        Report::fail(204)
+    });
+    let mut plan = line([numbers(1), fail]);
+    plan.dead_letter = Some(letters);
+    assert!(run(plan).is_clean());
+    let expected = ("judge".to_owned(), "204".to_owned(), "no such customer".to_owned());
+    assert_eq!(*said.lock().unwrap(), [expected]);
+}
+
+#[test]
+fn routes_choose_by_the_report_and_by_attributes() {
+    let (odd, even, odder) = (Got::default(), Got::default(), Got::default());
+    let sort = transform("sort", |message| {
+        if number(message).is_multiple_of(10) {
+            return Report::fail(210);
+        }
+        if number(message) % 2 == 1 {
+            message.set_attribute("odd", b"yes").unwrap();
+        }
+        Report::DONE
+    });
+    let mut plan = line([numbers(100), sort, keep("even", &even), keep("odd", &odd), keep("odder", &odder)]);
+    let route = |when, to: &str| Route { when, to: Target::Node(to.to_owned()) };
+    plan.nodes[0].routes.push(route(When::Status(210..=210), "odder"));
+    plan.nodes[0].routes.push(route(When::Attribute("odd".to_owned(), Some(b"yes".to_vec())), "odd"));
+    plan.nodes[1].otherwise = Some(Target::End);
+    plan.nodes[2].otherwise = Some(Target::End);
+    assert!(run(plan).is_clean());
+    assert_eq!(sorted(&odd), all(100).into_iter().filter(|n| n % 2 == 1).collect::<Vec<_>>());
+    assert_eq!(sorted(&even).len(), 40);
+    assert_eq!(sorted(&odder), (0..10).map(|n| 10 * n).collect::<Vec<_>>());
+}
+
+#[test]
+fn several_sources_have_their_own_ways() {
+    let (first, second) = (Got::default(), Got::default());
+    let mut plan = line([numbers(500), numbers(300), keep("first", &first), keep("second", &second)]);
+    plan.nodes[0].otherwise = Some(Target::End);
+    plan.sources[1].1 = Some("second".to_owned());
+    let summary = run(plan);
+    assert_eq!((sorted(&first), sorted(&second)), (all(500), all(300)));
+    assert_eq!(summary.progress.sources.iter().map(|source| source.done).collect::<Vec<_>>(), [500, 300]);
+}
+
+#[test]
+fn a_run_that_is_stopped_loses_nothing() {
+    let (got, acks) = (Got::default(), Acks::default());
+    let source = slow_numbers(u64::MAX, Some(Arc::clone(&acks)), Duration::ZERO);
+    let run = Run::start(line([source, keep("keep", &got)]), |_| {}).unwrap();
+    while got.lock().unwrap().len() < 100 {
+        std::thread::yield_now();
+    }
+    run.stop();
+    let summary = run.wait();
+    assert!(summary.is_clean() && summary.ended == Ended::Asked);
+    let total = summary.progress.total();
+    assert_eq!(total.emitted, total.done);
+    assert_eq!(sorted(&got), all(total.done));
+    assert_eq!(acks.lock().unwrap().len() as u64, total.done);
+}
+
+#[test]
+fn a_failure_may_end_the_run() {
+    let fail = transform("judge", |message| if number(message) == 50 { Report::FAIL } else { Report::DONE });
+    let mut plan = line([slow_numbers(u64::MAX, None, Duration::from_micros(10)), fail]);
+    plan.options.on_failure = OnFailure::Stop;
+    let summary = run(plan);
+    assert!(matches!(&summary.ended, Ended::Failed(text) if text.contains("`judge`")), "{:?}", summary.ended);
+    assert!(!summary.is_clean());
+}
+
+#[test]
+fn a_wrong_plan_does_not_start() {
+    let problems = |plan: Plan| match Run::start(plan, |_| {}) {
+        Err(RunError::Plan(problems)) => problems.into_iter().map(|problem| problem.text).collect::<Vec<_>>(),
+        _ => panic!("it started"),
+    };
+    assert!(problems(Plan::default())[0].contains("empty"));
+    assert!(problems(line([transform("a", |_| Report::DONE)]))[0].contains("no source"));
+    let mut plan = line([numbers(1), transform("alpha", |_| Report::DONE)]);
+    plan.nodes[0].otherwise = Some(Target::Node("alpa".to_owned()));
+    assert!(problems(plan)[0].contains("did you mean `alpha`?"));
+    let mut plan = line([numbers(1), transform("a", |_| Report::DONE), transform("b", |_| Report::DONE)]);
+    plan.nodes[1].otherwise = Some(Target::Node("a".to_owned()));
+    plan.options.dag = true;
+    assert_eq!(problems(plan), ["`dag` is set, and there is a cycle: a -> b -> a"]);
+}
