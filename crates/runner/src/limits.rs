@@ -19,7 +19,7 @@ pub const SCRIPT_MEMORY_MAX: usize = 256 * 1024 * 1024;
 /// The bytes of a script.
 pub const SCRIPT_SIZE_MAX: u64 = 4 * 1024 * 1024;
 /// The time that a script has to say what the pipeline is.
-pub const SCRIPT_TIME_MAX: Duration = Duration::from_secs(10);
+pub const SCRIPT_TIME_MAX: Duration = Duration::from_secs(5);
 /// The time that a function of the script has for a message.
 pub const FUNCTION_TIME_MAX: Duration = Duration::from_secs(10);
 /// The instructions of a script between two looks at the clock.

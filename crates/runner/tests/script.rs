@@ -1,0 +1,214 @@
+//! Scripts: what they say, and what is told of those that are wrong.
+
+mod common;
+
+use common::run;
+use stageline_runner::{Plan, Script, View};
+use std::path::Path;
+
+fn parse(text: &str) -> Result<Plan, String> {
+    Script::parse(Path::new("test.lua"), text).map(|script| script.plan).map_err(|diagnosis| diagnosis.to_string())
+}
+
+/// What is told of a script whose first line is `local s = require("stageline")`.
+fn wrong(text: &str) -> String {
+    parse(&format!("local s = require(\"stageline\")\n{text}")).err().expect("it is wrong")
+}
+
+fn plan(text: &str) -> Plan {
+    parse(&format!("local s = require(\"stageline\")\n{text}")).unwrap_or_else(|told| panic!("{told}"))
+}
+
+#[test]
+fn a_line_of_components() {
+    let plan = plan("s.pipeline { s.generator { count = 3 }, s.null {}, s.null {} }");
+    let names: Vec<_> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!((plan.sources.len(), names), (1, vec!["null", "null_2"]));
+    let view = "pipeline pipeline\n  generator -> null\n  null -> null_2 (null)\n  null_2 (null) -> end\n";
+    assert_eq!(plan.view(View::Text), view);
+}
+
+#[test]
+fn a_whole_table() {
+    let plan = plan(
+        r#"s.pipeline {
+            name = "whole", workers = 2, order = "submission", window = 64, wait = "yield", message_capacity = "1KiB",
+            message_max = "2KiB", retry = { attempts = 7, first = "5ms" }, on_failure = "stop", drain_at_most = "3s",
+            sources = { s.generator { count = 1 }, { s.generator { count = 2 }, to = "late" } },
+            stages = {
+                { name = "first", s.null {}, routes = {
+                    { status = { 200, 299 }, to = "fail" },
+                    { has = "x", to = "late" },
+                    { attribute = "y", equals = "1", to = "end" },
+                }, otherwise = "late", retry = { attempts = 2 } },
+            },
+            sinks = { { name = "late", component = s.null {} }, s.count {} },
+            dead_letter = s.null {},
+        }"#,
+    );
+    let options = &plan.options;
+    assert_eq!((options.name.as_str(), options.workers, options.window), ("whole", Some(2), 64));
+    assert_eq!((options.message_capacity, options.message_max), (1024, 2048));
+    assert_eq!((options.retry.attempts, plan.nodes[0].retry.unwrap().attempts), (7, 2));
+    assert_eq!(plan.nodes[0].routes.len(), 3);
+    assert!(plan.dead_letter.is_some());
+    let ways: Vec<_> = plan.view(View::Text).lines().skip(1).map(|line| line.trim().to_owned()).collect();
+    assert_eq!(
+        ways,
+        [
+            "generator #1 -> first (null)",
+            "generator #2 -> late (null)",
+            "first (null) -> dead letter   if status 200 to 299",
+            "first (null) -> late (null)   if has x",
+            "first (null) -> end   if y = 1",
+            "first (null) -> late (null)   if otherwise",
+            "late (null) -> end",
+            "count -> end",
+            "dead letter -> null",
+        ]
+    );
+}
+
+#[test]
+fn views_are_for_tools_too() {
+    let plan = plan("s.pipeline { s.generator { count = 3 }, s.null {} }");
+    assert!(plan.view(View::Dot).contains("\"generator\" -> \"null\" [label=\"\"];"));
+    assert!(plan.view(View::Mermaid).contains("generator[\"generator\"] --> null[\"null\"]"));
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_line() {
+    let told = wrong("\nlocal a = s.generator { cuont = 3 }\ns.pipeline { a, s.null {} }");
+    let expected = "test.lua:3: `generator` has no attribute `cuont`; did you mean `count`?\n    3 | local a = \
+                    s.generator { cuont = 3 }";
+    assert_eq!(told, expected);
+    assert!(wrong("s.stdni {}").starts_with("test.lua:2: there is no component `stdni`; did you mean `stdin`?"));
+    assert!(wrong("s.pipeline { wrokers = 2, s.generator {}, s.null {} }").contains("did you mean `workers`?"));
+    assert!(wrong("s.pipeline { window = 3, s.generator {}, s.null {} }").contains("expected a power of two"));
+    assert!(wrong("s.pipeline { 7 }").contains("expected a component"));
+    assert!(wrong("s.pipeline { s.null {}, s.generator {} }").contains("has no source"));
+    assert!(wrong("s.pipeline {}").contains("the pipeline is empty"));
+    assert!(wrong("s.pipeline(7)").contains("is made of a table"));
+    assert!(wrong("").contains("creates no pipeline"));
+    let two = "s.pipeline { s.generator {}, s.null {} }\ns.pipeline { s.generator {}, s.null {} }";
+    assert!(wrong(two).starts_with("test.lua:3: the script creates a second pipeline"));
+    let twice = "local n = s.null {}\ns.pipeline { s.generator {}, n, n }";
+    assert!(wrong(twice).contains("stands in two places"));
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let told = wrong("local a = s.generator { x = 1 }\nlocal b = s.null { y = 2 }\ns.pipeline { a, b, window = 3 }");
+    assert_eq!(told.lines().filter(|line| line.starts_with("test.lua:")).count(), 2, "{told}");
+    assert!(told.contains("`x`") && told.contains("`y`"));
+}
+
+#[test]
+fn routes_are_checked() {
+    let stage = |rest: &str| format!("s.pipeline {{ s.generator {{}}, {{ name = \"a\", s.null {{}}, {rest} }}, s.null {{}} }}");
+    assert!(wrong(&stage("routes = { { to = \"x\" } }")).contains("a route needs one of"));
+    assert!(wrong(&stage("routes = { { status = 300 } }")).contains("a route needs `to`"));
+    assert!(wrong(&stage("routes = { { status = 300, to = \"nul\" } }")).contains("did you mean `null`?"));
+    assert!(wrong(&stage("routes = { { status = { 300, 200 }, to = \"null\" } }")).contains("expected a status"));
+    assert!(wrong(&stage("routs = {}")).contains("did you mean `routes`?"));
+    assert!(wrong(&stage("routes = { { when = \"a >\", to = \"null\" } }")).contains("`when`"));
+    assert!(wrong(&stage("retry = { atempts = 1 }")).contains("did you mean `attempts`?"));
+}
+
+#[test]
+fn lua_says_where_it_fails() {
+    assert!(wrong("local x = = 3").starts_with("test.lua:2: "));
+    let told = wrong("local function f() error(\"what now\") end\n\nf()");
+    assert!(told.starts_with("test.lua:2: what now"), "{told}");
+    let told = wrong("\nlocal x = nil + 1");
+    assert!(told.starts_with("test.lua:3: attempt to perform arithmetic on a nil value"), "{told}");
+}
+
+#[test]
+fn a_script_does_not_reach_out() {
+    for text in ["io.open('x')", "os.execute('true')", "os.exit(3)", "load('return 1')()", "loadfile('x')", "dofile('x')",
+        "debug.getinfo(1)", "package.loadlib('x', 'y')", "require('../x')", "require('/etc/passwd')", "require('absent')"] {
+        assert!(!wrong(text).is_empty(), "{text}");
+    }
+    assert!(wrong("require('absent')").contains("there is no module `absent`"));
+    assert!(wrong("string.dump(print)").contains("unable to dump"));
+}
+
+#[test]
+fn a_script_has_its_limits() {
+    assert!(wrong("while true do end").contains("takes too long"));
+    assert!(wrong("local t = {} while true do t[#t + 1] = string.rep('x', 1 << 20) .. #t end").contains("memory"));
+}
+
+#[test]
+fn functions_of_the_script_handle_messages() {
+    let plan = plan(
+        r#"
+        local offset = 100
+        local seen = 0
+        s.pipeline {
+            workers = 1,
+            s.generator { count = 5, template = '{"n":{n}}' },
+            s.lua { handle = function(message)
+                seen = seen + 1
+                local row = message:json()
+                if row.n == 3 then return s.DROP end
+                if row.n == 4 then return s.FAIL + 4, "four is " .. seen end
+                message:set("sum", tostring(row.n + offset))
+                message:set_json({ n = row.n, sum = tonumber(message:get("sum")) })
+            end },
+            s.lua { handle = function(message)
+                assert(message.data == '{"n":' .. message:json().n .. ',"sum":' .. message:get("sum") .. '}')
+                if message.attempt < 3 then return s.RETRY end
+            end },
+            s.null {},
+        }"#,
+    );
+    let summary = run(plan);
+    let total = summary.progress.total();
+    assert_eq!((total.done, total.dropped, total.failed), (3, 1, 1), "{summary:?}");
+    assert_eq!(summary.progress.nodes[1].1.retried, 6);
+}
+
+#[test]
+fn a_message_is_the_functions_for_the_call_alone() {
+    let plan = plan(
+        r#"
+        local kept
+        s.pipeline {
+            workers = 1,
+            s.generator { count = 2 },
+            s.lua { handle = function(message)
+                if kept then return s.FAIL, tostring(pcall(function() return kept.data end)) end
+                kept = setmetatable({}, { __index = function() return 7 end })
+            end },
+        }"#,
+    );
+    let total = run(plan).progress.total();
+    assert_eq!((total.done, total.failed), (1, 1));
+}
+
+#[test]
+fn a_function_that_fails_or_hangs_costs_its_message() {
+    let plan = plan(
+        "s.pipeline { workers = 1, s.generator { count = 3 }, s.lua { handle = function(message)\n\
+         if message.data == '1' then error('one') end\n\
+         if message.data == '2' then return {} end\n\
+         end } }",
+    );
+    let total = run(plan).progress.total();
+    assert_eq!((total.done, total.failed), (1, 2));
+}
+
+#[test]
+fn modules_lie_beside_the_script() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("lib")).unwrap();
+    std::fs::write(folder.path().join("lib/more.lua"), "return { count = 4 }").unwrap();
+    let path = folder.path().join("main.lua");
+    let text = "local s = require('stageline')\nlocal more = require('lib.more')\nassert(more == require('lib.more'))\n\
+                s.pipeline { s.generator { count = more.count }, s.null {} }";
+    std::fs::write(&path, text).unwrap();
+    let script = Script::load(&path).unwrap_or_else(|told| panic!("{told}"));
+    assert_eq!(run(script.plan).progress.total().done, 4);
+}
