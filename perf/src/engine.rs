@@ -5,7 +5,7 @@ use crate::driver::Stream;
 use crate::payload::{Payload, Trivial};
 use stageline::{Builder, Order, Pipeline, RequestGroup, StateMachine, WaitStrategy};
 
-impl Stream for RequestGroup<Trivial> {
+impl<M: StateMachine<Data = Payload>> Stream for RequestGroup<M> {
     #[inline(always)]
     fn submit(&mut self, values: &mut impl ExactSizeIterator<Item = Payload>) -> usize {
         self.submit_batch(values)
@@ -43,21 +43,28 @@ pub fn started<M: StateMachine>(cores: &Cores, builder: Builder<M>) -> Pipeline<
 }
 
 /// A group of a pipeline of one pinned worker.
-pub struct Single {
+pub struct Single<M: StateMachine = Trivial> {
     // The group goes first: what is in flight is then nobody's to wait for.
-    group: RequestGroup<Trivial>,
-    _pipeline: Pipeline<Trivial>,
+    group: RequestGroup<M>,
+    _pipeline: Pipeline<M>,
 }
 
 impl Single {
     pub fn new(cores: &Cores, window: usize, order: Order, wait: WaitStrategy) -> Self {
         let pipeline =
             pinned(cores, || Trivial, |builder| builder.groups(1).window(window).wait(wait));
+        Self::of(pipeline, order)
+    }
+}
+
+impl<M: StateMachine> Single<M> {
+    /// The only group of such a pipeline.
+    pub fn of(pipeline: Pipeline<M>, order: Order) -> Self {
         Self { group: pipeline.open(order).expect("one group"), _pipeline: pipeline }
     }
 }
 
-impl Stream for Single {
+impl<M: StateMachine<Data = Payload>> Stream for Single<M> {
     #[inline(always)]
     fn submit(&mut self, values: &mut impl ExactSizeIterator<Item = Payload>) -> usize {
         Stream::submit(&mut self.group, values)

@@ -28,7 +28,7 @@ fn read(path: &str) -> Value {
 }
 
 /// Ratios that must be there wherever two CPUs are.
-const RATIOS: [&str; 46] = [
+const RATIOS: [&str; 54] = [
     "round_trip_submission_over_ping_pong",
     "round_trip_completion_over_ping_pong",
     "round_trip_spin_then_yield_over_ping_pong",
@@ -50,6 +50,14 @@ const RATIOS: [&str; 46] = [
     "isolation_express_8_over_round_trip",
     "share_weight_1_of_10_light_beside_light_over_alone",
     "share_weight_9_of_10_light_beside_heavy_over_alone",
+    "keeps_round_trip_submission_over_keeps_nothing",
+    "keeps_stream_64_completion_over_keeps_nothing",
+    "retry_stream_64_over_flow",
+    "hold_stream_64_over_flow",
+    "suspend_inside_stream_64_over_flow",
+    "suspend_inside_round_trip_over_flow",
+    "suspend_outside_stream_64_over_flow",
+    "suspend_outside_round_trip_over_flow",
     "open_close_over_round_trip",
     "open_trip_close_over_round_trip",
     "workers_10_over_workers_1",

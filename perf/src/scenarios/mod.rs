@@ -1,6 +1,7 @@
 //! The scenarios: what each measures, how its threads stand, and how many CPUs it needs. Each round runs
 //! all of them once, so that a slow minute of the machine falls on all alike.
 
+pub mod flow;
 mod groups;
 mod isolation;
 pub mod passes;
@@ -70,6 +71,7 @@ pub fn all(cpus: usize) -> Vec<Scenario<Timed>> {
     isolation::add(&mut list);
     shares::add(&mut list);
     groups::add(&mut list);
+    flow::add(&mut list);
     peers::add(&mut list);
     list.0
 }
