@@ -28,7 +28,7 @@ fn read(path: &str) -> Value {
 }
 
 /// Ratios that must be there wherever two CPUs are.
-const RATIOS: [&str; 54] = [
+const RATIOS: [&str; 59] = [
     "round_trip_submission_over_ping_pong",
     "round_trip_completion_over_ping_pong",
     "round_trip_spin_then_yield_over_ping_pong",
@@ -58,6 +58,11 @@ const RATIOS: [&str; 54] = [
     "suspend_inside_round_trip_over_flow",
     "suspend_outside_stream_64_over_flow",
     "suspend_outside_round_trip_over_flow",
+    "hop_1_over_ping_pong",
+    "hop_1_over_round_trip",
+    "hop_64_over_stream_64",
+    "hop_round_trip_shared_over_no_hop",
+    "hop_stream_64_shared_over_no_hop",
     "open_close_over_round_trip",
     "open_trip_close_over_round_trip",
     "workers_10_over_workers_1",
@@ -111,6 +116,9 @@ fn a_whole_run_is_written_down() {
     let cores = report["audit"]["cores"].as_array().expect("CPUs").len();
     assert!(cores >= cpus(), "all CPUs of the process: {cores}, and a quota may leave fewer");
     assert!(report["audit"]["clock_ns"].as_f64().expect("a figure") > 0.0);
+    if cores < 3 {
+        assert!(left_out.contains_key("hop_round_trip"), "three threads spin");
+    }
     if cores < 2 {
         assert!(left_out.contains_key("stream_64"), "two CPUs are needed");
         assert!(report["ratios"].get("stream_64_over_hand_ring").is_none(), "absent, not zero");

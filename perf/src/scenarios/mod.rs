@@ -3,6 +3,7 @@
 
 pub mod flow;
 mod groups;
+pub mod hops;
 mod isolation;
 pub mod passes;
 mod payloads;
@@ -72,6 +73,7 @@ pub fn all(cpus: usize) -> Vec<Scenario<Timed>> {
     shares::add(&mut list);
     groups::add(&mut list);
     flow::add(&mut list);
+    hops::add(&mut list);
     peers::add(&mut list);
     list.0
 }
