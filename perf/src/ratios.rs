@@ -1,6 +1,6 @@
 //! The ratios: what is divided by what. Below 1 means that the engine takes less time.
 
-use crate::scenarios::{BATCHES, flow, hops, shares};
+use crate::scenarios::{BATCHES, flow, hops, lateness, shares};
 
 /// A ratio of two scenarios of the same run.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +72,9 @@ pub fn all(scenarios: &[String]) -> Vec<Ratio> {
     }
     for (scenario, short, reference) in flow::ratios() {
         list.add(&scenario, short, &reference, None);
+    }
+    for (scenario, idle) in lateness::ratios() {
+        list.add(&scenario, "idle", &idle, None);
     }
     for (scenario, short, reference) in hops::RATIOS {
         list.add(scenario, short, reference, None);

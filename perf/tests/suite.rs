@@ -28,7 +28,7 @@ fn read(path: &str) -> Value {
 }
 
 /// Ratios that must be there wherever two CPUs are.
-const RATIOS: [&str; 59] = [
+const RATIOS: [&str; 62] = [
     "round_trip_submission_over_ping_pong",
     "round_trip_completion_over_ping_pong",
     "round_trip_spin_then_yield_over_ping_pong",
@@ -58,6 +58,9 @@ const RATIOS: [&str; 59] = [
     "suspend_inside_round_trip_over_flow",
     "suspend_outside_stream_64_over_flow",
     "suspend_outside_round_trip_over_flow",
+    "retry_late_busy_light_over_idle",
+    "retry_late_busy_heavy_over_idle",
+    "retry_late_asleep_over_idle",
     "hop_1_over_ping_pong",
     "hop_1_over_round_trip",
     "hop_64_over_stream_64",
@@ -149,7 +152,9 @@ fn every_scenario_is_whole(report: &Value) {
 
 fn every_latency_is_whole(report: &Value) {
     let latencies = report["latencies"].as_object().expect("latencies");
-    for name in ["limit_ping_pong", "round_trip_submission", "disruptor_round_trip"] {
+    let names =
+        ["limit_ping_pong", "round_trip_submission", "disruptor_round_trip", "retry_late_idle"];
+    for name in names {
         let latency = latencies.get(name).unwrap_or_else(|| panic!("{name} is not there"));
         assert!(latency["trips"].as_u64().expect("a count") > 0, "{name}");
         assert!(latency["rejected"].is_u64() && latency["disturbed"].is_u64(), "{name}");
@@ -164,6 +169,7 @@ fn every_latency_is_whole(report: &Value) {
 fn page_is_whole(page: &str) {
     assert_eq!(page.matches("<svg").count(), 3);
     assert_eq!(page.matches("</svg>").count(), 3);
+    assert!(!page.contains("retry_late_idle</text>"), "how late a retry is is no round trip");
     for outside in ["http:", "https:", "src=", "<link", "<script", "@import", "url("] {
         assert!(!page.contains(outside), "{outside}");
     }

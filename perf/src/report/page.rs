@@ -5,7 +5,7 @@ use super::plot::{Series, chart, escape};
 use crate::histogram::QUANTILES;
 use crate::lost::{STEAL_TICKS_MAX, WAIT_SHARE_MAX};
 use crate::ratios::PEERS;
-use crate::scenarios::BATCHES;
+use crate::scenarios::{BATCHES, lateness};
 use std::fmt::Write;
 
 const STYLE: &str = "body{font:15px/1.5 sans-serif;max-width:960px;margin:2em auto;padding:0 1em;color:#222}\
@@ -76,7 +76,9 @@ fn chart_of_throughput(report: &Report) -> Option<String> {
 }
 
 fn chart_of_latency(report: &Report) -> Option<String> {
-    let series = report.latencies.iter().map(|(name, latency)| Series {
+    // How late retries are is no round trip, and of another size.
+    let trips = report.latencies.iter().filter(|(name, _)| !name.starts_with(lateness::PREFIX));
+    let series = trips.map(|(name, latency)| Series {
         name: name.clone(),
         values: QUANTILES
             .map(|(quantile, _)| latency.quantiles.get(quantile).map(|ns| *ns as f64))

@@ -70,10 +70,7 @@ fn latencies(report: &Report) {
         return;
     }
     let names = QUANTILES.map(|(name, _)| format!("{name:>9}")).concat();
-    println!(
-        "\n{:32} {:>9} {names} {:>5} {:>5}",
-        "round trips, each timed, ns", "trips", "redo", "lost"
-    );
+    println!("\n{:32} {:>9} {names} {:>5} {:>5}", "each timed, ns", "trips", "redo", "lost");
     for (name, latency) in &report.latencies {
         let quantile = |(name, _): (&str, f64)| {
             format!("{:>9}", latency.quantiles.get(name).copied().unwrap_or_default())

@@ -5,6 +5,7 @@ pub mod flow;
 mod groups;
 pub mod hops;
 mod isolation;
+pub mod lateness;
 pub mod passes;
 mod payloads;
 mod peers;
@@ -74,6 +75,7 @@ pub fn all(cpus: usize) -> Vec<Scenario<Timed>> {
     groups::add(&mut list);
     flow::add(&mut list);
     hops::add(&mut list);
+    lateness::add(&mut list);
     peers::add(&mut list);
     list.0
 }

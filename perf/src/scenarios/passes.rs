@@ -3,7 +3,7 @@
 
 use super::peers::{Make, for_each_peer, made};
 use super::round_trip::{WAYS, WINDOW as ROUND_TRIP_WINDOW};
-use super::{List, PAIR, Scenario, Setup};
+use super::{List, PAIR, Scenario, Setup, lateness};
 use crate::driver::{Stream, WINDOW, allocations, latency};
 use crate::engine::Single;
 use crate::histogram::Histogram;
@@ -15,9 +15,9 @@ use crate::peers::{
 use stageline::{Order, WaitStrategy};
 
 /// A histogram, and what was lost while it was taken.
-type Recorded = (Histogram, Timed);
+pub(super) type Recorded = (Histogram, Timed);
 
-/// The histograms of round trips.
+/// The histograms: of round trips, and of how late retries are.
 pub fn latencies() -> Vec<Scenario<Recorded>> {
     let mut list = List(Vec::new());
     list.add("limit_ping_pong", (2, "two threads, each on its own CPU"), |setup| {
@@ -30,10 +30,11 @@ pub fn latencies() -> Vec<Scenario<Recorded>> {
         });
     }
     for_each_peer!(add_latency(&mut list));
+    lateness::add_latencies(&mut list);
     list.0
 }
 
-fn recorded(setup: &Setup, run: impl FnOnce(&mut dyn FnMut(u64))) -> Recorded {
+pub(super) fn recorded(setup: &Setup, run: impl FnOnce(&mut dyn FnMut(u64))) -> Recorded {
     let mut histogram = Histogram::default();
     let timed = setup.meter.whole(|| {
         run(&mut |ns| histogram.record(ns));

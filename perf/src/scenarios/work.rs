@@ -22,7 +22,7 @@ const LIGHT_NS: u64 = 20;
 
 /// The work: so many turns, from this seed.
 #[inline(never)]
-fn work(turns: u64, seed: u64) -> u64 {
+pub(super) fn work(turns: u64, seed: u64) -> u64 {
     (0..turns).fold(seed, |value, _| {
         std::hint::black_box(value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1))
     })
