@@ -11,7 +11,8 @@ use super::{List, Setup};
 use crate::driver::{Stream, WINDOW, round_trip, stream};
 use crate::engine::{Single, pinned};
 use crate::meter::Timed;
-use crate::payload::{Payload, first, second, third};
+use crate::payload::{Payload, expected, first, payload, second, third};
+use crate::summary::median;
 use stageline::{
     Builder, Order, Pipeline, Pool, Request, RequestGroup, StateMachine, Step, state_machine,
 };
@@ -23,13 +24,20 @@ const ABOUT_NS: (u64, u64) = (600, 250);
 /// What a request takes, about, where threads share a CPU and sleep: streamed, and alone.
 const ABOUT_SHARED_NS: u64 = 500;
 
+/// Hops there and back between two reads of the clock, of all requests together.
+const LAP: u64 = 256;
+
 /// A request that goes to and fro.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Commuter {
-    /// How often it has still to go.
+    /// How often it goes in a lap.
+    lap: u64,
+    /// How often it has still to go in this lap.
     left: u64,
+    /// When the lap began; none before the first one.
     started: Option<Instant>,
-    ended: Option<Instant>,
+    /// Nanoseconds of each lap. It ends when there is no room for more.
+    laps: Vec<f64>,
 }
 
 /// Sends requests to the pool and takes them back.
@@ -39,13 +47,15 @@ struct Ferry;
 impl Ferry {
     #[stage]
     fn there(&mut self, request: &mut Request<'_, Self>) -> Step {
-        // The clock is read at the ends only.
-        if request.started.is_none() {
-            request.started = Some(Instant::now());
-        }
         if request.left == 0 {
-            request.ended = Some(Instant::now());
-            return request.done();
+            let now = Instant::now();
+            if let Some(started) = request.started.replace(now) {
+                request.laps.push((now - started).as_nanos() as f64);
+            }
+            if request.laps.len() == request.laps.capacity() {
+                return request.done();
+            }
+            request.left = request.lap;
         }
         request.left -= 1;
         request.next(Self::BACK)
@@ -172,8 +182,17 @@ pub fn add(list: &mut List<Timed>) {
     });
     for (name, hops) in [("hop", true), ("no_hop", false)] {
         list.add(format!("{name}_round_trip_shared"), SHARED, move |setup| {
-            let mut shared = Waiting::new(setup, ROUND_TRIP_WINDOW, hops);
-            round_trip(&setup.meter, &mut shared).of_sharing_threads()
+            let (mut shared, mut number) = (Waiting::new(setup, ROUND_TRIP_WINDOW, hops), 0);
+            // Each by itself: on a busy machine a sleep and a wake can take milliseconds, and a block of them for ever.
+            let timed = setup.meter.timed_each(|| {
+                let start = Instant::now();
+                let result = shared.trip(payload(number));
+                let elapsed = start.elapsed().as_nanos() as u64;
+                assert_eq!(result, expected(number), "a wrong result");
+                number += 1;
+                elapsed
+            });
+            timed.of_sharing_threads()
         });
         list.add(format!("{name}_stream_64_shared"), SHARED, move |setup| {
             let requests = setup.meter.requests(ABOUT_SHARED_NS);
@@ -205,31 +224,29 @@ fn piped<M: StateMachine<Data: Default>>(
     pinned(&setup.cores, machine, |builder| configure(builder.groups(1).pool(pool)))
 }
 
-/// Nanoseconds for a hop there and back, of so many requests that do so at once.
+/// Nanoseconds for a hop there and back, of so many requests that do so at once: the median over laps.
 fn to_and_fro(setup: &Setup, requests: u64, about_ns: u64) -> Timed {
     let pipeline = piped(setup, || Ferry, setup.cores.submitter, |builder| builder.window(64));
     let mut group = pipeline.open(Order::Completion).expect("one group");
-    let pairs = setup.meter.requests(about_ns) / requests;
-    let expected = Duration::from_nanos(pairs * requests * about_ns);
-    let mut elapsed_ns = |left| {
+    let laps = (setup.meter.requests(about_ns) / LAP).max(3) as usize;
+    let about = Duration::from_nanos(laps as u64 * LAP * about_ns);
+    let mut lap_ns = |laps: usize| {
         for _ in 0..requests {
-            let commuter = Commuter { left, ..Commuter::default() };
+            let commuter = Commuter {
+                lap: LAP / requests,
+                laps: Vec::with_capacity(laps),
+                ..Commuter::default()
+            };
             assert!(group.try_submit(commuter).is_ok(), "the window has room");
         }
-        let (mut started, mut ended) = (Vec::new(), Vec::new());
-        while (ended.len() as u64) < requests {
+        let (mut back, mut times) = (0, Vec::new());
+        while back < requests {
             // This thread's CPU is the pool's: it looks seldom.
-            std::thread::sleep(expected / 4);
-            group.drain(requests as usize, |commuter| {
-                assert_eq!(commuter.left, 0, "it has not been everywhere");
-                started.extend(commuter.started);
-                ended.extend(commuter.ended);
-            });
+            std::thread::sleep(about / 4);
+            back += group.drain(requests as usize, |commuter| times.extend(&commuter.laps)) as u64;
         }
-        let first = started.into_iter().min().expect("each has started");
-        let last = ended.into_iter().max().expect("each has ended");
-        last.duration_since(first).as_nanos() as f64
+        median(&mut times)
     };
-    elapsed_ns(pairs / 10);
-    setup.meter.whole(|| elapsed_ns(pairs) / (pairs * requests) as f64)
+    lap_ns(laps.div_ceil(10));
+    setup.meter.whole(|| lap_ns(laps) / LAP as f64)
 }
