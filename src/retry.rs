@@ -12,8 +12,14 @@ use std::time::Duration;
 ///
 /// The `n`-th retry of a stage comes after `first * factor^(n - 1)`, but not more than `cap`; a random part of it, up
 /// to `jitter` of the whole, is taken off, so that requests which failed together do not come back together. Time is
-/// kept in ticks of 16.4 us: a retry begins at its time or up to a tick later, and later than that if its worker is
-/// inside a stage or a batch.
+/// kept in ticks of 16.4 us: a retry begins at its time or up to a tick later, one without a delay too, and later than
+/// that if its worker is inside a stage or a batch.
+///
+/// A worker that spins and has nothing else to do was late by 9 us in the median and 16 us at the 90th percentile; beside
+/// a group that is always busy by 11 and 17 us with requests of 100 ns, and by 12 and 22 us with those of 10 us
+/// (`retry_late_*` in `perf/`). One that sleeps is woken by the system's timers, which are later than that. A retry
+/// reads the clock once, and allocates nothing; while some request waits its worker reads the clock in each turn of its
+/// loop. Streamed in bursts of 64, a request that is retried once with no delay took some 0.35 us, and 0.02 us without.
 #[derive(Debug)]
 #[must_use = "a policy does nothing until a pipeline is built with it"]
 pub struct Retry<M> {
