@@ -26,6 +26,9 @@ enum What {
         /// In C: one file, which needs the header that comes with it and nothing else.
         #[arg(long)]
         c: bool,
+        /// Where `stageline-component` is, a folder; else it comes from the registry.
+        #[arg(long, value_name = "FOLDER", conflicts_with = "c")]
+        sdk: Option<PathBuf>,
     },
 }
 
@@ -62,11 +65,18 @@ fn files(what: &What) -> Result<(Files, String), String> {
             let hint = format!("wrote {name}.lua; run it: stageline run {name}.lua\n");
             Ok((vec![(path, PIPELINE.replace("NAME", name))], hint))
         }
-        What::Component { name, c: false } => {
+        What::Component { name, c: false, sdk } => {
             named(name)?;
             let folder = Path::new(name);
+            let source = match sdk {
+                None => format!("{:?}", env!("CARGO_PKG_VERSION")),
+                Some(sdk) => {
+                    let sdk = sdk.canonicalize().map_err(|error| format!("{}: {error}", sdk.display()))?;
+                    format!("{{ path = {:?} }}", sdk)
+                }
+            };
             let files = vec![
-                (folder.join("Cargo.toml"), RUST_MANIFEST.replace("NAME", name)),
+                (folder.join("Cargo.toml"), RUST_MANIFEST.replace("NAME", name).replace("SOURCE", &source)),
                 (folder.join("src/lib.rs"), RUST_SOURCE.replace("NAME", name)),
             ];
             let hint = format!(
@@ -75,7 +85,7 @@ fn files(what: &What) -> Result<(Files, String), String> {
             );
             Ok((files, hint))
         }
-        What::Component { name, c: true } => {
+        What::Component { name, c: true, .. } => {
             named(name)?;
             let folder = Path::new(name);
             let files = vec![
