@@ -250,6 +250,7 @@ fn a_bare_unsafe_is_found() {
         "/// # Safety\n///\n/// Always.\n#[inline]\npub unsafe fn f() {}\n",
         "// SAFETY: it is.\nlet a = b\n    .c()\n    .d(unsafe { f() });\n",
         "#![deny(unsafe_op_in_unsafe_fn)]\ntype F = unsafe fn(u8);\n",
+        "type F = Option<unsafe extern \"C\" fn(u8)>;\n",
         "// unsafe { f() }\nlet a = \"unsafe {\";\n",
     ];
     for text in good {
@@ -262,6 +263,7 @@ fn a_bare_unsafe_is_found() {
         "// SAFETY: too far.\n\nunsafe { f() }\n",
         "// SAFETY: inside.\nfn f() {\n    unsafe { f() }\n}\n",
         "unsafe impl Send for A {}\n",
+        "unsafe extern \"C\" fn f(a: u8) {}\n",
     ];
     for text in bad {
         assert_eq!(unsafe_without_reason(&snippet(text)).len(), 1, "{text}");

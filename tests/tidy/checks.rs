@@ -66,7 +66,10 @@ pub fn unsafe_without_reason(source: &Source) -> Vec<String> {
 fn has_reason(source: &Source, line: usize) -> bool {
     // A type of unsafe functions calls nothing.
     let code = source.code[line].trim();
-    if code.contains("unsafe fn(") || code.starts_with("#") {
+    // (The name of an ABI is a text, which the scanner takes out.)
+    let words = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    let is_type = words.contains("unsafe fn(") || words.contains("unsafe extern fn(");
+    if is_type || code.starts_with("#") {
         return true;
     }
     let mut above = source.code[..line].iter().zip(&source.comments[..line]).rev();
