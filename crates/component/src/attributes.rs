@@ -21,7 +21,7 @@ pub struct Attributes {
 
 /// A value as its attribute takes it.
 #[derive(Clone, Debug)]
-enum Typed {
+pub(crate) enum Typed {
     Text(String),
     Integer(i64),
     Number(f64),
@@ -104,7 +104,7 @@ impl Attributes {
     }
 
     #[track_caller]
-    fn get(&self, name: &str) -> Option<&Typed> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Typed> {
         let Some(index) = self.index(name) else { panic!("{}", self.unknown(name)) };
         self.values[index].as_ref()
     }
@@ -243,7 +243,7 @@ fn list(value: &Value) -> Option<Vec<Value>> {
         Value::List(values) => Some(values.clone()),
         // (A script's empty table is either.)
         Value::Map(values) if values.is_empty() => Some(Vec::new()),
-        Value::Text(text) => Some(text.lines().map(Value::from).collect()),
+        Value::Text(text) => Some(text.split_terminator('\n').map(Value::from).collect()),
         _ => None,
     }
 }
@@ -253,7 +253,7 @@ fn map(value: &Value) -> Option<BTreeMap<String, Value>> {
         Value::Map(values) => Some(values.clone()),
         Value::List(values) if values.is_empty() => Some(BTreeMap::new()),
         Value::Text(text) => {
-            let pairs = text.lines().map(|line| line.split_once('='));
+            let pairs = text.split_terminator('\n').map(|line| line.split_once('='));
             pairs.map(|pair| pair.map(|(name, value)| (name.to_owned(), value.into()))).collect()
         }
         _ => None,

@@ -13,6 +13,7 @@
 //! ```
 
 use crate::buffer::Buffer;
+use crate::functions::HOST;
 use crate::message::{ATTRIBUTES_MAX, DESCRIPTION_MAX, Flush, Message};
 use crate::report::HOLD_DEFAULT;
 use std::time::Duration;
@@ -36,6 +37,7 @@ impl Message {
     /// cannot be had it has none yet, and the first that puts data into it gets the error.
     pub fn new(capacity: usize, max: usize) -> Self {
         Self {
+            host: &HOST,
             data: Buffer::with_capacity(capacity, max),
             attributes: Buffer::new(ATTRIBUTES_MAX),
             attempt: 1,

@@ -12,14 +12,21 @@
 //!                                └─► report
 //! ```
 
+pub mod abi;
 mod attributes;
 mod buffer;
 mod component;
 mod entries;
 mod error;
+#[doc(hidden)]
+pub mod export;
+mod functions;
 pub mod host;
+#[cfg(feature = "loader")]
+pub mod loader;
 mod message;
 mod nearest;
+mod panics;
 mod report;
 mod spec;
 mod units;

@@ -1,5 +1,6 @@
 //! What components handle: bytes, attributes, and the circumstances of the call.
 
+use crate::abi::HostTable;
 use crate::buffer::{Buffer, TooLarge};
 use crate::entries;
 use crate::report::Report;
@@ -17,6 +18,8 @@ pub const ATTRIBUTES_MAX: usize = 64 * 1024;
 /// A component may do with it what it likes while it handles it, and must not touch it after it has answered.
 #[repr(C)]
 pub struct Message {
+    /// What a plugin may do with the message.
+    pub(crate) host: &'static HostTable,
     /// What the message says.
     pub(crate) data: Buffer,
     /// Names and values, packed. For the functions alone.
@@ -90,12 +93,31 @@ impl Message {
     /// Says something about the report that follows: the first [`DESCRIPTION_MAX`] bytes of it, up to the end of a
     /// character.
     pub fn describe(&mut self, text: &str) {
-        let mut end = text.len().min(DESCRIPTION_MAX);
+        self.description_len = 0;
+        self.describe_more(text);
+    }
+
+    /// As [`Message::describe`], where what is no UTF-8 becomes U+FFFD.
+    pub(crate) fn describe_bytes(&mut self, text: &[u8]) {
+        self.description_len = 0;
+        for chunk in text.utf8_chunks() {
+            let broken = if chunk.invalid().is_empty() { "" } else { "\u{fffd}" };
+            if !self.describe_more(chunk.valid()) || !self.describe_more(broken) {
+                break;
+            }
+        }
+    }
+
+    /// Whether all of it had room.
+    fn describe_more(&mut self, text: &str) -> bool {
+        let start = self.description_len as usize;
+        let mut end = text.len().min(DESCRIPTION_MAX - start);
         while !text.is_char_boundary(end) {
             end -= 1;
         }
-        self.description[..end].copy_from_slice(&text.as_bytes()[..end]);
-        self.description_len = end as u32;
+        self.description[start..start + end].copy_from_slice(&text.as_bytes()[..end]);
+        self.description_len += end as u32;
+        end == text.len()
     }
 
     /// What was said last about a report on this message.
@@ -230,6 +252,19 @@ mod tests {
         assert_eq!(message.description(), "x", "cut by a plugin within a character");
         message.description_len = u32::MAX;
         assert_eq!(message.description().len(), 118);
+    }
+
+    #[test]
+    fn what_is_no_text_is_replaced_in_a_description() {
+        let mut message = message();
+        message.describe_bytes(b"a\xffb\xe2\x82");
+        assert_eq!(message.description(), "a\u{fffd}b\u{fffd}");
+        message.describe_bytes(&[&[b'x'; 118][..], b"\xffy"].concat());
+        assert_eq!(
+            message.description(),
+            "x".repeat(118),
+            "the replacement has no room, and nothing follows"
+        );
     }
 
     #[test]

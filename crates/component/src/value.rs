@@ -133,6 +133,15 @@ pub enum AttributeError {
         /// The attributes.
         attributes: Vec<String>,
     },
+    /// A plugin does not take the value.
+    Refused {
+        /// The attribute.
+        attribute: String,
+        /// The value, as a script would write it.
+        value: String,
+        /// What the plugin says.
+        reason: String,
+    },
 }
 
 impl AttributeError {
@@ -162,6 +171,9 @@ impl fmt::Display for AttributeError {
             }
             Self::Invalid { attribute, value, expected } => {
                 write!(f, "`{attribute}` = {value}: expected {expected}")
+            }
+            Self::Refused { attribute, value, reason } => {
+                write!(f, "`{attribute}` = {value}: {reason}")
             }
             Self::Missing { component, attributes } => {
                 let what = if attributes.len() == 1 { "attribute" } else { "attributes" };
