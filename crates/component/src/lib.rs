@@ -32,12 +32,16 @@ mod spec;
 mod units;
 mod value;
 
+/// The header of the C interface, for who writes it beside a plugin.
+#[cfg(feature = "loader")]
+pub const HEADER: &str = include_str!("../include/stageline_component.h");
+
 pub use attributes::Attributes;
 pub use buffer::{Buffer, TooLarge};
 pub use component::{Acknowledge, Component, EmitError, Emitter, Factory, Source};
 pub use error::Error;
-pub use nearest::nearest;
 pub use message::{ATTRIBUTES_MAX, DESCRIPTION_MAX, Flush, Message};
+pub use nearest::nearest;
 pub use report::{HOLD_DEFAULT, Report, ReportKind};
 pub use spec::{AttributeKind, AttributeSpec, Kind, Spec};
 pub use value::{AttributeError, FunctionRef, Value};

@@ -17,6 +17,8 @@ mod plan;
 mod run;
 mod script;
 
-pub use plan::{Component, Node, OnFailure, Options, Plan, Problem, RetryPolicy, Route, Target, View, When};
+pub use plan::{
+    Component, Node, OnFailure, Options, Plan, Problem, RetryPolicy, Route, Target, View, When,
+};
 pub use run::{Ended, NodeCounts, Progress, Run, RunError, SourceCounts, Summary};
 pub use script::{Diagnosis, Script, Severity, catalogue};

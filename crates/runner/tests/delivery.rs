@@ -107,7 +107,11 @@ fn a_batch_is_settled_together() {
             let got = Arc::clone(&got);
             sink("sink", move |message| {
                 got.lock().unwrap().push(text(message));
-                if fails && text(message).starts_with("3+") { Report::fail(240 + 1) } else { Report::DONE }
+                if fails && text(message).starts_with("3+") {
+                    Report::fail(240 + 1)
+                } else {
+                    Report::DONE
+                }
             })
         };
         let source = slow_numbers(8, Some(Arc::clone(&acks)), Duration::ZERO);
@@ -199,7 +203,8 @@ fn dead_letters_say_what_happened() {
     let letters = {
         let said = Arc::clone(&said);
         sink("letters", move |message| {
-            let of = |name: &str| String::from_utf8(message.attribute(name).unwrap().to_vec()).unwrap();
+            let of =
+                |name: &str| String::from_utf8(message.attribute(name).unwrap().to_vec()).unwrap();
             said.lock().unwrap().push((of("error.stage"), of("error.status"), of("error.text")));
             Report::DONE
         })
@@ -227,10 +232,13 @@ fn routes_choose_by_the_report_and_by_attributes() {
         }
         Report::DONE
     });
-    let mut plan = line([numbers(100), sort, keep("even", &even), keep("odd", &odd), keep("odder", &odder)]);
+    let mut plan =
+        line([numbers(100), sort, keep("even", &even), keep("odd", &odd), keep("odder", &odder)]);
     let route = |when, to: &str| Route { when, to: Target::Node(to.to_owned()) };
     plan.nodes[0].routes.push(route(When::Status(210..=210), "odder"));
-    plan.nodes[0].routes.push(route(When::Attribute("odd".to_owned(), Some(b"yes".to_vec())), "odd"));
+    plan.nodes[0]
+        .routes
+        .push(route(When::Attribute("odd".to_owned(), Some(b"yes".to_vec())), "odd"));
     plan.nodes[1].otherwise = Some(Target::End);
     plan.nodes[2].otherwise = Some(Target::End);
     assert!(run(plan).is_clean());
@@ -242,12 +250,16 @@ fn routes_choose_by_the_report_and_by_attributes() {
 #[test]
 fn several_sources_have_their_own_ways() {
     let (first, second) = (Got::default(), Got::default());
-    let mut plan = line([numbers(500), numbers(300), keep("first", &first), keep("second", &second)]);
+    let mut plan =
+        line([numbers(500), numbers(300), keep("first", &first), keep("second", &second)]);
     plan.nodes[0].otherwise = Some(Target::End);
     plan.sources[1].1 = Some("second".to_owned());
     let summary = run(plan);
     assert_eq!((sorted(&first), sorted(&second)), (all(500), all(300)));
-    assert_eq!(summary.progress.sources.iter().map(|source| source.done).collect::<Vec<_>>(), [500, 300]);
+    assert_eq!(
+        summary.progress.sources.iter().map(|source| source.done).collect::<Vec<_>>(),
+        [500, 300]
+    );
 }
 
 #[test]
@@ -269,18 +281,27 @@ fn a_run_that_is_stopped_loses_nothing() {
 
 #[test]
 fn a_failure_may_end_the_run() {
-    let fail = transform("judge", |message| if number(message) == 50 { Report::FAIL } else { Report::DONE });
+    let fail = transform(
+        "judge",
+        |message| if number(message) == 50 { Report::FAIL } else { Report::DONE },
+    );
     let mut plan = line([slow_numbers(u64::MAX, None, Duration::from_micros(10)), fail]);
     plan.options.on_failure = OnFailure::Stop;
     let summary = run(plan);
-    assert!(matches!(&summary.ended, Ended::Failed(text) if text.contains("`judge`")), "{:?}", summary.ended);
+    assert!(
+        matches!(&summary.ended, Ended::Failed(text) if text.contains("`judge`")),
+        "{:?}",
+        summary.ended
+    );
     assert!(!summary.is_clean());
 }
 
 #[test]
 fn a_wrong_plan_does_not_start() {
     let problems = |plan: Plan| match Run::start(plan, |_| {}) {
-        Err(RunError::Plan(problems)) => problems.into_iter().map(|problem| problem.text).collect::<Vec<_>>(),
+        Err(RunError::Plan(problems)) => {
+            problems.into_iter().map(|problem| problem.text).collect::<Vec<_>>()
+        }
         _ => panic!("it started"),
     };
     assert!(problems(Plan::default())[0].contains("empty"));
@@ -288,7 +309,8 @@ fn a_wrong_plan_does_not_start() {
     let mut plan = line([numbers(1), transform("alpha", |_| Report::DONE)]);
     plan.nodes[0].otherwise = Some(Target::Node("alpa".to_owned()));
     assert!(problems(plan)[0].contains("did you mean `alpha`?"));
-    let mut plan = line([numbers(1), transform("a", |_| Report::DONE), transform("b", |_| Report::DONE)]);
+    let mut plan =
+        line([numbers(1), transform("a", |_| Report::DONE), transform("b", |_| Report::DONE)]);
     plan.nodes[1].otherwise = Some(Target::Node("a".to_owned()));
     plan.options.dag = true;
     assert_eq!(problems(plan), ["`dag` is set, and there is a cycle: a -> b -> a"]);

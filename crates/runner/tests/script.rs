@@ -7,7 +7,9 @@ use stageline_runner::{Plan, Script, View};
 use std::path::Path;
 
 fn parse(text: &str) -> Result<Plan, String> {
-    Script::parse(Path::new("test.lua"), text).map(|script| script.plan).map_err(|diagnosis| diagnosis.to_string())
+    Script::parse(Path::new("test.lua"), text)
+        .map(|script| script.plan)
+        .map_err(|diagnosis| diagnosis.to_string())
 }
 
 /// What is told of a script whose first line is `local s = require("stageline")`.
@@ -16,7 +18,8 @@ fn wrong(text: &str) -> String {
 }
 
 fn plan(text: &str) -> Plan {
-    parse(&format!("local s = require(\"stageline\")\n{text}")).unwrap_or_else(|told| panic!("{told}"))
+    parse(&format!("local s = require(\"stageline\")\n{text}"))
+        .unwrap_or_else(|told| panic!("{told}"))
 }
 
 #[test]
@@ -24,7 +27,8 @@ fn a_line_of_components() {
     let plan = plan("s.pipeline { s.generator { count = 3 }, s.null {}, s.null {} }");
     let names: Vec<_> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
     assert_eq!((plan.sources.len(), names), (1, vec!["null", "null_2"]));
-    let view = "pipeline pipeline\n  generator -> null\n  null -> null_2 (null)\n  null_2 (null) -> end\n";
+    let view =
+        "pipeline pipeline\n  generator -> null\n  null -> null_2 (null)\n  null_2 (null) -> end\n";
     assert_eq!(plan.view(View::Text), view);
 }
 
@@ -52,7 +56,8 @@ fn a_whole_table() {
     assert_eq!((options.retry.attempts, plan.nodes[0].retry.unwrap().attempts), (7, 2));
     assert_eq!(plan.nodes[0].routes.len(), 3);
     assert!(plan.dead_letter.is_some());
-    let ways: Vec<_> = plan.view(View::Text).lines().skip(1).map(|line| line.trim().to_owned()).collect();
+    let ways: Vec<_> =
+        plan.view(View::Text).lines().skip(1).map(|line| line.trim().to_owned()).collect();
     assert_eq!(
         ways,
         [
@@ -82,9 +87,18 @@ fn what_is_wrong_is_told_with_its_line() {
     let expected = "test.lua:3: `generator` has no attribute `cuont`; did you mean `count`?\n    3 | local a = \
                     s.generator { cuont = 3 }";
     assert_eq!(told, expected);
-    assert!(wrong("s.stdni {}").starts_with("test.lua:2: there is no component `stdni`; did you mean `stdin`?"));
-    assert!(wrong("s.pipeline { wrokers = 2, s.generator {}, s.null {} }").contains("did you mean `workers`?"));
-    assert!(wrong("s.pipeline { window = 3, s.generator {}, s.null {} }").contains("expected a power of two"));
+    assert!(
+        wrong("s.stdni {}")
+            .starts_with("test.lua:2: there is no component `stdni`; did you mean `stdin`?")
+    );
+    assert!(
+        wrong("s.pipeline { wrokers = 2, s.generator {}, s.null {} }")
+            .contains("did you mean `workers`?")
+    );
+    assert!(
+        wrong("s.pipeline { window = 3, s.generator {}, s.null {} }")
+            .contains("expected a power of two")
+    );
     assert!(wrong("s.pipeline { 7 }").contains("expected a component"));
     assert!(wrong("s.pipeline { s.null {}, s.generator {} }").contains("has no source"));
     assert!(wrong("s.pipeline {}").contains("the pipeline is empty"));
@@ -98,18 +112,30 @@ fn what_is_wrong_is_told_with_its_line() {
 
 #[test]
 fn all_that_is_wrong_is_told_at_once() {
-    let told = wrong("local a = s.generator { x = 1 }\nlocal b = s.null { y = 2 }\ns.pipeline { a, b, window = 3 }");
+    let told = wrong(
+        "local a = s.generator { x = 1 }\nlocal b = s.null { y = 2 }\ns.pipeline { a, b, window = 3 }",
+    );
     assert_eq!(told.lines().filter(|line| line.starts_with("test.lua:")).count(), 2, "{told}");
     assert!(told.contains("`x`") && told.contains("`y`"));
 }
 
 #[test]
 fn routes_are_checked() {
-    let stage = |rest: &str| format!("s.pipeline {{ s.generator {{}}, {{ name = \"a\", s.null {{}}, {rest} }}, s.null {{}} }}");
+    let stage = |rest: &str| {
+        format!(
+            "s.pipeline {{ s.generator {{}}, {{ name = \"a\", s.null {{}}, {rest} }}, s.null {{}} }}"
+        )
+    };
     assert!(wrong(&stage("routes = { { to = \"x\" } }")).contains("a route needs one of"));
     assert!(wrong(&stage("routes = { { status = 300 } }")).contains("a route needs `to`"));
-    assert!(wrong(&stage("routes = { { status = 300, to = \"nul\" } }")).contains("did you mean `null`?"));
-    assert!(wrong(&stage("routes = { { status = { 300, 200 }, to = \"null\" } }")).contains("expected a status"));
+    assert!(
+        wrong(&stage("routes = { { status = 300, to = \"nul\" } }"))
+            .contains("did you mean `null`?")
+    );
+    assert!(
+        wrong(&stage("routes = { { status = { 300, 200 }, to = \"null\" } }"))
+            .contains("expected a status")
+    );
     assert!(wrong(&stage("routs = {}")).contains("did you mean `routes`?"));
     assert!(wrong(&stage("routes = { { when = \"a >\", to = \"null\" } }")).contains("`when`"));
     assert!(wrong(&stage("retry = { atempts = 1 }")).contains("did you mean `attempts`?"));
@@ -126,8 +152,19 @@ fn lua_says_where_it_fails() {
 
 #[test]
 fn a_script_does_not_reach_out() {
-    for text in ["io.open('x')", "os.execute('true')", "os.exit(3)", "load('return 1')()", "loadfile('x')", "dofile('x')",
-        "debug.getinfo(1)", "package.loadlib('x', 'y')", "require('../x')", "require('/etc/passwd')", "require('absent')"] {
+    for text in [
+        "io.open('x')",
+        "os.execute('true')",
+        "os.exit(3)",
+        "load('return 1')()",
+        "loadfile('x')",
+        "dofile('x')",
+        "debug.getinfo(1)",
+        "package.loadlib('x', 'y')",
+        "require('../x')",
+        "require('/etc/passwd')",
+        "require('absent')",
+    ] {
         assert!(!wrong(text).is_empty(), "{text}");
     }
     assert!(wrong("require('absent')").contains("there is no module `absent`"));
@@ -137,7 +174,10 @@ fn a_script_does_not_reach_out() {
 #[test]
 fn a_script_has_its_limits() {
     assert!(wrong("while true do end").contains("takes too long"));
-    assert!(wrong("local t = {} while true do t[#t + 1] = string.rep('x', 1 << 20) .. #t end").contains("memory"));
+    assert!(
+        wrong("local t = {} while true do t[#t + 1] = string.rep('x', 1 << 20) .. #t end")
+            .contains("memory")
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `stageline components`.
 
-use super::style::Style;
 use super::print;
+use super::style::Style;
 use stageline_component::{AttributeSpec, Spec, nearest};
 use stageline_runner::catalogue;
 use std::fmt::Write;
@@ -29,7 +29,8 @@ fn list(specs: &[&Spec]) -> String {
     let width = specs.iter().map(|spec| spec.name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for spec in specs {
-        let _ = writeln!(text, "{:width$}  {:9}  {}", spec.name, spec.kind.to_string(), spec.summary);
+        let _ =
+            writeln!(text, "{:width$}  {:9}  {}", spec.name, spec.kind.to_string(), spec.summary);
     }
     text
 }

@@ -23,7 +23,9 @@ pub(crate) const CONFIGURATION: u8 = 78;
 /// Runs message pipelines of components, which a Lua script puts together.
 #[derive(Parser)]
 #[command(name = "stageline", version, propagate_version = true)]
-#[command(after_help = "Exit status: 0 well, 1 something failed, 2 usage, 78 the script is wrong, 130 or 143 a signal.")]
+#[command(
+    after_help = "Exit status: 0 well, 1 something failed, 2 usage, 78 the script is wrong, 130 or 143 a signal."
+)]
 struct Cli {
     /// Whether to use colours.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]

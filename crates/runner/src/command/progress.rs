@@ -37,7 +37,10 @@ impl Display {
             total.failed,
             total.in_flight(),
         );
-        let nodes = progress.nodes.iter().map(|(name, counts)| format!("{name} {}", short(counts.handled() as f64)));
+        let nodes = progress
+            .nodes
+            .iter()
+            .map(|(name, counts)| format!("{name} {}", short(counts.handled() as f64)));
         let _ = write!(text, "  | {}", nodes.collect::<Vec<_>>().join(", "));
         let cells: String = text.chars().take(COLUMNS).collect();
         eprint!("\r{cells:width$}", width = self.width);
@@ -88,9 +91,12 @@ pub fn summary(summary: &Summary) -> String {
     }
     for (name, counts) in &progress.nodes {
         let _ = write!(text, "\n  {name}: {} done", counts.done);
-        for (count, word) in
-            [(counts.held, "held"), (counts.retried, "retried"), (counts.dropped, "dropped"), (counts.failed, "failed")]
-        {
+        for (count, word) in [
+            (counts.held, "held"),
+            (counts.retried, "retried"),
+            (counts.dropped, "dropped"),
+            (counts.failed, "failed"),
+        ] {
             if count > 0 {
                 let _ = write!(text, ", {count} {word}");
             }

@@ -68,7 +68,13 @@ pub fn run(args: &Args, style: Style) -> ExitCode {
 }
 
 /// Shows progress until the sources have ended.
-fn watch(run: &Run, signals: &Watch, mut display: Display, at_most: Option<Duration>, style: Style) {
+fn watch(
+    run: &Run,
+    signals: &Watch,
+    mut display: Display,
+    at_most: Option<Duration>,
+    style: Style,
+) {
     let mut stopped: Option<Instant> = None;
     while !run.is_settled() {
         if signals.first() != 0 && stopped.is_none() {
@@ -81,7 +87,8 @@ fn watch(run: &Run, signals: &Watch, mut display: Display, at_most: Option<Durat
             && stopped.elapsed() > at_most
         {
             let left = progress.total().in_flight();
-            style.error(&format!("the end took longer than {at_most:?}: {left} messages were left"));
+            style
+                .error(&format!("the end took longer than {at_most:?}: {left} messages were left"));
             std::process::exit(128 + signals.first());
         }
         display.show(&progress);

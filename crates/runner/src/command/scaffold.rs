@@ -55,7 +55,9 @@ fn files(what: &What) -> Result<(Files, String), String> {
         let begins = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
         match begins && name.chars().all(is_name) {
             true => Ok(()),
-            false => Err(format!("`{name}` is no name: expected letters, digits and `_`, and a letter first")),
+            false => Err(format!(
+                "`{name}` is no name: expected letters, digits and `_`, and a letter first"
+            )),
         }
     };
     match what {
@@ -71,12 +73,17 @@ fn files(what: &What) -> Result<(Files, String), String> {
             let source = match sdk {
                 None => format!("{:?}", env!("CARGO_PKG_VERSION")),
                 Some(sdk) => {
-                    let sdk = sdk.canonicalize().map_err(|error| format!("{}: {error}", sdk.display()))?;
+                    let sdk = sdk
+                        .canonicalize()
+                        .map_err(|error| format!("{}: {error}", sdk.display()))?;
                     format!("{{ path = {:?} }}", sdk)
                 }
             };
             let files = vec![
-                (folder.join("Cargo.toml"), RUST_MANIFEST.replace("NAME", name).replace("SOURCE", &source)),
+                (
+                    folder.join("Cargo.toml"),
+                    RUST_MANIFEST.replace("NAME", name).replace("SOURCE", &source),
+                ),
                 (folder.join("src/lib.rs"), RUST_SOURCE.replace("NAME", name)),
             ];
             let hint = format!(
@@ -90,7 +97,7 @@ fn files(what: &What) -> Result<(Files, String), String> {
             let folder = Path::new(name);
             let files = vec![
                 (folder.join(format!("{name}.c")), C_SOURCE.replace("NAME", name)),
-                (folder.join("stageline_component.h"), String::new()),
+                (folder.join("stageline_component.h"), stageline_component::HEADER.to_owned()),
             ];
             let hint = format!(
                 "wrote {name}/; build it: cc -shared -fPIC -O2 -o {name}/{name}.so {name}/{name}.c\nthen load \

@@ -58,13 +58,18 @@ impl Plan {
         if self.sources.is_empty() {
             let line = self.nodes[0].component.line;
             let name = self.nodes[0].component.name();
-            let text = format!("the pipeline has no source: `{name}` would get no messages; put a source first");
+            let text = format!(
+                "the pipeline has no source: `{name}` would get no messages; put a source first"
+            );
             found.push(Problem::error(line, text));
         }
         for (component, to) in &self.sources {
             if component.kind() != Kind::Source {
                 let (name, kind) = (component.name(), component.kind());
-                found.push(Problem::error(component.line, format!("`{name}` is a {kind}, and stands as a source")));
+                found.push(Problem::error(
+                    component.line,
+                    format!("`{name}` is a {kind}, and stands as a source"),
+                ));
             }
             if let Some(to) = to {
                 self.check_name(to, component.line, found);
@@ -81,7 +86,10 @@ impl Plan {
         for (index, node) in self.nodes.iter().enumerate() {
             let line = node.component.line;
             if node.component.kind() == Kind::Source {
-                let text = format!("`{}` is a source, and stands after what handles messages", node.component.name());
+                let text = format!(
+                    "`{}` is a source, and stands after what handles messages",
+                    node.component.name()
+                );
                 found.push(Problem::error(line, text));
             }
             if ["end", "fail"].contains(&node.name.as_str()) {
@@ -145,7 +153,8 @@ impl Plan {
     /// Cycles, and stages that no message comes to.
     fn check_ways(&self, found: &mut Vec<Problem>) {
         let mut reached = vec![false; self.nodes.len()];
-        let mut ahead: Vec<usize> = self.sources.iter().filter_map(|(_, to)| self.entry(to.as_deref())).collect();
+        let mut ahead: Vec<usize> =
+            self.sources.iter().filter_map(|(_, to)| self.entry(to.as_deref())).collect();
         while let Some(node) = ahead.pop() {
             if !std::mem::replace(&mut reached[node], true) {
                 ahead.extend(self.successors(node));
@@ -192,7 +201,12 @@ impl Plan {
         (0..self.nodes.len()).find_map(|start| self.cycle_from(start, &mut Vec::new(), &mut done))
     }
 
-    fn cycle_from(&self, node: usize, way: &mut Vec<usize>, done: &mut [bool]) -> Option<Vec<usize>> {
+    fn cycle_from(
+        &self,
+        node: usize,
+        way: &mut Vec<usize>,
+        done: &mut [bool],
+    ) -> Option<Vec<usize>> {
         if let Some(at) = way.iter().position(|earlier| *earlier == node) {
             return Some(way[at..].iter().copied().chain([node]).collect());
         }
@@ -200,7 +214,8 @@ impl Plan {
             return None;
         }
         way.push(node);
-        let found = self.successors(node).into_iter().find_map(|next| self.cycle_from(next, way, done));
+        let found =
+            self.successors(node).into_iter().find_map(|next| self.cycle_from(next, way, done));
         way.pop();
         done[node] = true;
         found

@@ -74,10 +74,14 @@ impl std::fmt::Debug for When {
 impl std::fmt::Display for When {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Status(range) if range.start() == range.end() => write!(f, "status {}", range.start()),
+            Self::Status(range) if range.start() == range.end() => {
+                write!(f, "status {}", range.start())
+            }
             Self::Status(range) => write!(f, "status {} to {}", range.start(), range.end()),
             Self::Attribute(name, None) => write!(f, "has {name}"),
-            Self::Attribute(name, Some(value)) => write!(f, "{name} = {}", String::from_utf8_lossy(value)),
+            Self::Attribute(name, Some(value)) => {
+                write!(f, "{name} = {}", String::from_utf8_lossy(value))
+            }
             Self::Expression(expression) => f.write_str(expression.text()),
         }
     }

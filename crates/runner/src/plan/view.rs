@@ -48,8 +48,15 @@ impl Plan {
                 for Way { from, to, when } in &ways {
                     let label = when.replace('"', "#quot;");
                     let _ = match label.is_empty() {
-                        true => writeln!(text, "  {}[\"{from}\"] --> {}[\"{to}\"]", id(from), id(to)),
-                        false => writeln!(text, "  {}[\"{from}\"] -->|\"{label}\"| {}[\"{to}\"]", id(from), id(to)),
+                        true => {
+                            writeln!(text, "  {}[\"{from}\"] --> {}[\"{to}\"]", id(from), id(to))
+                        }
+                        false => writeln!(
+                            text,
+                            "  {}[\"{from}\"] -->|\"{label}\"| {}[\"{to}\"]",
+                            id(from),
+                            id(to)
+                        ),
                     };
                 }
             }
@@ -75,11 +82,17 @@ impl Plan {
         let target = |to: &Target| match to {
             Target::Node(name) => self.node(name).map_or(name.clone(), label),
             Target::End => String::from("end"),
-            Target::Fail => self.dead_letter.as_ref().map_or(String::from("failed"), |_| dead_letter()),
+            Target::Fail => {
+                self.dead_letter.as_ref().map_or(String::from("failed"), |_| dead_letter())
+            }
         };
         for (index, node) in self.nodes.iter().enumerate() {
             for route in &node.routes {
-                ways.push(Way { from: label(index), to: target(&route.to), when: route.when.to_string() });
+                ways.push(Way {
+                    from: label(index),
+                    to: target(&route.to),
+                    when: route.when.to_string(),
+                });
             }
             let to = node.otherwise.as_ref().map_or_else(|| label(index + 1), target);
             let when = if node.routes.is_empty() { "" } else { "otherwise" };

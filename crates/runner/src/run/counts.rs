@@ -64,7 +64,10 @@ impl Counts {
     /// Counts for a thread that begins.
     pub fn of_thread(&self) -> Arc<ThreadCounts> {
         let counts = Arc::new(ThreadCounts((0..self.nodes).map(|_| Default::default()).collect()));
-        self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(Arc::clone(&counts));
+        self.threads
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .push(Arc::clone(&counts));
         counts
     }
 

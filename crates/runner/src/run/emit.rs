@@ -18,7 +18,12 @@ pub struct Port {
 }
 
 impl Port {
-    pub fn new(submitter: Submitter<Line>, entry: u16, sizes: (usize, usize), stop: &Arc<Stop>) -> Self {
+    pub fn new(
+        submitter: Submitter<Line>,
+        entry: u16,
+        sizes: (usize, usize),
+        stop: &Arc<Stop>,
+    ) -> Self {
         let (capacity, max) = sizes;
         let scratch = Message::new(capacity, max);
         Self { submitter, scratch, entry, base: None, stop: Arc::clone(stop) }

@@ -2,7 +2,9 @@
 
 use super::counts::{Counts, ThreadCounts};
 use crate::plan::{Node, Plan, Target, When};
-use stageline::{Flush as EngineFlush, Request, RuntimeStage, StageId, StageTable, StateMachine, Step};
+use stageline::{
+    Flush as EngineFlush, Request, RuntimeStage, StageId, StageTable, StateMachine, Step,
+};
 use stageline_component::{Component, Flush, Kind, Message, Report, ReportKind, host::Call};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -91,7 +93,14 @@ impl Graph {
         });
         let nodes = nodes.collect();
         let counts = Counts::new(plan.nodes.len());
-        Self { nodes, counts, letters, drains: AtomicBool::new(false), troubles: Mutex::default(), plan }
+        Self {
+            nodes,
+            counts,
+            letters,
+            drains: AtomicBool::new(false),
+            troubles: Mutex::default(),
+            plan,
+        }
     }
 
     pub fn plan(&self) -> &Plan {
@@ -127,7 +136,8 @@ impl Graph {
 
     /// The table of the engine, with the pool of each node that has one.
     pub fn stages(&self, pools: &[Option<String>]) -> Vec<RuntimeStage<Line>> {
-        let start = RuntimeStage { name: String::from("(start)"), run: start, next: None, pool: None };
+        let start =
+            RuntimeStage { name: String::from("(start)"), run: start, next: None, pool: None };
         let nodes = self.plan.nodes.iter().zip(pools).map(|(node, pool)| RuntimeStage {
             name: node.name.clone(),
             run: handle,
@@ -217,7 +227,8 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
     let flush = match request.flush() {
         None => None,
         Some(EngineFlush::Age) if !line.graph.drains.load(Ordering::Relaxed) => {
-            let left = line.held_until[node].map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+            let left = line.held_until[node]
+                .map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
             if !left.is_zero() {
                 return request.hold(left.min(DRAIN_LOOK));
             }
@@ -264,7 +275,12 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
     match way(graph, node, report, &request.message) {
         Some(To::Stage(stage)) => return request.next(StageId::new(stage)),
         Some(To::End) => return request.done(),
-        Some(To::Fail) => return fail(request, if report.kind() == ReportKind::Done { ROUTED } else { report.status() }),
+        Some(To::Fail) => {
+            return fail(
+                request,
+                if report.kind() == ReportKind::Done { ROUTED } else { report.status() },
+            );
+        }
         None => {}
     }
     match report.kind() {
@@ -291,7 +307,8 @@ fn way(graph: &Graph, node: usize, report: Report, message: &Message) -> Option<
             When::Status(range) => range.contains(&report.status()),
             When::Attribute(name, value) => {
                 let found = message.attribute(name);
-                is_done && found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
+                is_done
+                    && found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
             }
             When::Expression(condition) => is_done && condition.holds(message.data()),
         };
@@ -328,7 +345,8 @@ fn describe(request: &mut Request<'_, Line>) {
 }
 
 fn step_of(status: u32) -> Step {
-    Step::from_status(status.min(stageline::limits::STATUS_MAX)).expect("neither reserved nor above the limit")
+    Step::from_status(status.min(stageline::limits::STATUS_MAX))
+        .expect("neither reserved nor above the limit")
 }
 
 /// What a panic said.

@@ -15,7 +15,9 @@ use emit::Port;
 use machine::{Graph, Line, Parcel, stage_of, text_of};
 use settle::{Letters, Settled, Settler};
 use signals::{Stop, Why};
-use stageline::{BuildError, GroupOptions, OpenError, Pipeline, Pool, RequestGroup, Retry, StageId};
+use stageline::{
+    BuildError, GroupOptions, OpenError, Pipeline, Pool, RequestGroup, Retry, StageId,
+};
 use stageline_component::Source;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -86,7 +88,8 @@ impl Run {
     ///
     /// If the plan has [problems](Plan::check), or threads, memory or groups are not to be had.
     pub fn start(plan: Plan, on_trouble: fn(&str)) -> Result<Self, RunError> {
-        let problems: Vec<_> = plan.check().into_iter().filter(|problem| !problem.is_warning).collect();
+        let problems: Vec<_> =
+            plan.check().into_iter().filter(|problem| !problem.is_warning).collect();
         if !problems.is_empty() {
             return Err(RunError::Plan(problems));
         }
@@ -110,7 +113,8 @@ impl Run {
         let letters = match graph.letters() {
             None => None,
             Some(_) => {
-                let (name, group) = feed("dead letters", pipeline.open(options.order).map_err(RunError::Open)?);
+                let (name, group) =
+                    feed("dead letters", pipeline.open(options.order).map_err(RunError::Open)?);
                 let index = group.index();
                 let (submitter, receiver) = group.split();
                 letters_end = Some(submitter.share());
@@ -120,7 +124,12 @@ impl Run {
         };
         let mut sources = Vec::new();
         for (index, (component, _)) in graph.plan().sources.iter().enumerate() {
-            let named = |error| RunError::Source(format!("the source `{}` cannot be started: {error}", component.name()));
+            let named = |error| {
+                RunError::Source(format!(
+                    "the source `{}` cannot be started: {error}",
+                    component.name()
+                ))
+            };
             let mut source = component.factory.source().map_err(named)?;
             let group = pipeline.open(GroupOptions::new(options.order)).map_err(RunError::Open)?;
             let (name, group) = feed(component.name(), group);
@@ -144,7 +153,10 @@ impl Run {
     /// Whether all that the sources emitted is settled, and they have ended. To be asked again and again, by who does
     /// not [wait](Self::wait): it lets go what is held when the sources have ended.
     pub fn is_settled(&self) -> bool {
-        let have_ended = self.sources.iter().all(|feed| feed.source.as_ref().is_none_or(JoinHandle::is_finished));
+        let have_ended = self
+            .sources
+            .iter()
+            .all(|feed| feed.source.as_ref().is_none_or(JoinHandle::is_finished));
         if have_ended {
             self.graph.drain();
         }
@@ -154,7 +166,8 @@ impl Run {
     /// What has been done so far.
     pub fn progress(&self) -> Progress {
         let of = |feed: &Feed| {
-            let submitted = self.pipeline.group_stats(feed.group).map(|stats| stats.ledger.submitted);
+            let submitted =
+                self.pipeline.group_stats(feed.group).map(|stats| stats.ledger.submitted);
             SourceCounts::of(&feed.name, &feed.counts, submitted)
         };
         let names = self.graph.plan().nodes.iter().map(|node| node.name.clone());
@@ -218,7 +231,9 @@ impl Feed {
         let settler = spawn("settle").spawn(move || settler.run()).map_err(RunError::Thread)?;
         let source = source.map(|(source, port)| {
             let name = name.clone();
-            spawn("source").spawn(move || run_source(&name, source, port, &graph, &stop)).map_err(RunError::Thread)
+            spawn("source")
+                .spawn(move || run_source(&name, source, port, &graph, &stop))
+                .map_err(RunError::Thread)
         });
         let source = source.transpose()?;
         Ok(Self { name, group, counts, source, settler })
@@ -248,8 +263,10 @@ fn build(graph: &Arc<Graph>) -> Result<Pipeline<Line>, RunError> {
     let plan = graph.plan();
     let options = &plan.options;
     let sizes = plan.nodes.iter().map(|node| node.component.factory.pool_size());
-    let pools: Vec<_> = plan.nodes.iter().zip(sizes).map(|(node, size)| Some((node.name.clone(), size?))).collect();
-    let names: Vec<_> = pools.iter().map(|pool| pool.as_ref().map(|(name, _)| name.clone())).collect();
+    let pools: Vec<_> =
+        plan.nodes.iter().zip(sizes).map(|(node, size)| Some((node.name.clone(), size?))).collect();
+    let names: Vec<_> =
+        pools.iter().map(|pool| pool.as_ref().map(|(name, _)| name.clone())).collect();
     let (capacity, max) = (options.message_capacity, options.message_max);
     let machine = {
         let graph = Arc::clone(graph);

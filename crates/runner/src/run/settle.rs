@@ -55,7 +55,16 @@ pub struct Settler {
 impl Settler {
     /// Receives until there is no more.
     pub fn run(self) {
-        let Self { graph, mut receiver, counts, mut acknowledge, mut letters, stop, told, on_trouble } = self;
+        let Self {
+            graph,
+            mut receiver,
+            counts,
+            mut acknowledge,
+            mut letters,
+            stop,
+            told,
+            on_trouble,
+        } = self;
         let mut base = None;
         let mut settle = |output: &Output<'_, Line>| {
             let number = output.position().wrapping_sub(*base.get_or_insert(output.position()));
@@ -83,7 +92,8 @@ impl Settler {
             if parcel.is_folded {
                 return add(&counts.folded, 1);
             }
-            let failure = Failure { stage: graph.name(parcel.at), status, text: text_of(&outcome, output) };
+            let failure =
+                Failure { stage: graph.name(parcel.at), status, text: text_of(&outcome, output) };
             if let Some(letters) = &mut letters
                 && letters.take(parcel, &failure)
             {
@@ -149,7 +159,8 @@ impl Letters {
                 let _ = slot.message.set_attribute(name, value);
             }
             let _ = slot.message.set_attribute("error.stage", failure.stage.as_bytes());
-            let _ = slot.message.set_attribute("error.status", failure.status.to_string().as_bytes());
+            let _ =
+                slot.message.set_attribute("error.status", failure.status.to_string().as_bytes());
             let _ = slot.message.set_attribute("error.text", failure.text.as_bytes());
         });
         sent.is_ok()

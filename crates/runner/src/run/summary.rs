@@ -29,8 +29,10 @@ pub struct SourceCounts {
 impl SourceCounts {
     pub(super) fn of(name: &str, settled: &Settled, emitted: Option<u64>) -> Self {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let (done, dropped, failed) = (load(&settled.done), load(&settled.dropped), load(&settled.failed));
-        let (letters, folded, cancelled) = (load(&settled.letters), load(&settled.folded), load(&settled.cancelled));
+        let (done, dropped, failed) =
+            (load(&settled.done), load(&settled.dropped), load(&settled.failed));
+        let (letters, folded, cancelled) =
+            (load(&settled.letters), load(&settled.folded), load(&settled.cancelled));
         let ended = done + dropped + failed + cancelled;
         let emitted = emitted.unwrap_or(ended).max(ended);
         Self { name: name.to_owned(), emitted, done, dropped, failed, letters, folded, cancelled }
@@ -104,8 +106,15 @@ impl Summary {
     pub fn is_clean(&self) -> bool {
         let total = self.progress.total();
         let is_output = self.ended == Ended::OutputClosed;
-        let letters_lost = self.progress.letters.as_ref().is_some_and(|letters| letters.failed + letters.cancelled > 0);
-        let is_lost = total.failed > total.letters + total.folded || total.cancelled > 0 || letters_lost;
-        self.troubles.is_empty() && !matches!(self.ended, Ended::Failed(_)) && (is_output || !is_lost)
+        let letters_lost = self
+            .progress
+            .letters
+            .as_ref()
+            .is_some_and(|letters| letters.failed + letters.cancelled > 0);
+        let is_lost =
+            total.failed > total.letters + total.folded || total.cancelled > 0 || letters_lost;
+        self.troubles.is_empty()
+            && !matches!(self.ended, Ended::Failed(_))
+            && (is_output || !is_lost)
     }
 }

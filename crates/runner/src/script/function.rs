@@ -9,8 +9,8 @@ use crate::limits::FUNCTION_TIME_MAX;
 use mlua::serde::SerializeOptions;
 use mlua::{Function, LuaSerdeExt, UserData, UserDataFields, UserDataMethods, Value as LuaValue};
 use stageline_component::{
-    AttributeError, AttributeKind, AttributeSpec, Attributes, Component, Error, Factory, Flush, Kind, Message,
-    Report, Spec, Value,
+    AttributeError, AttributeKind, AttributeSpec, Attributes, Component, Error, Factory, Flush,
+    Kind, Message, Report, Spec, Value,
 };
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -96,7 +96,8 @@ impl Factory for Functions {
 
 impl Functions {
     fn place(&self) -> Result<FunctionPlace, Error> {
-        let function = self.0.function("handle").and_then(|function| function.downcast::<FunctionPlace>());
+        let function =
+            self.0.function("handle").and_then(|function| function.downcast::<FunctionPlace>());
         let place = function.ok_or_else(|| Error::new("`handle` is no function of this script"))?;
         Ok((*place).clone())
     }
@@ -118,8 +119,12 @@ impl Handler {
         let told = |error: &mlua::Error| failed(problem_of(&place.script, error).to_string());
         sandbox.execute().map_err(|error| told(&error))?;
         let function = lock(&sandbox.draft).functions.get(place.index).cloned();
-        let function = function.ok_or_else(|| failed(String::from("a second run of the script says otherwise")))?;
-        let message = sandbox.lua.create_userdata(Lent(AtomicPtr::new(ptr::null_mut()))).map_err(|error| told(&error))?;
+        let function = function
+            .ok_or_else(|| failed(String::from("a second run of the script says otherwise")))?;
+        let message = sandbox
+            .lua
+            .create_userdata(Lent(AtomicPtr::new(ptr::null_mut())))
+            .map_err(|error| told(&error))?;
         Ok(Self { sandbox, function, message, script: place.script.clone() })
     }
 
@@ -146,7 +151,10 @@ impl Component for Handler {
                         Report::from_status(status as u32)
                     }
                     other => {
-                        message.describe(&format!("the function answered a {}: no status", other.type_name()));
+                        message.describe(&format!(
+                            "the function answered a {}: no status",
+                            other.type_name()
+                        ));
                         Report::fail(NO_REPORT)
                     }
                 }
@@ -167,13 +175,17 @@ impl Lent {
     fn with<R>(&self, f: impl FnOnce(&mut Message) -> R) -> mlua::Result<R> {
         // SAFETY: set by `call` for as long as the function runs, which has it alone; `f` calls no Lua.
         let message = unsafe { self.0.load(Ordering::Relaxed).as_mut() };
-        message.map(f).ok_or_else(|| mlua::Error::runtime("a message must not be used after it was reported on"))
+        message.map(f).ok_or_else(|| {
+            mlua::Error::runtime("a message must not be used after it was reported on")
+        })
     }
 }
 
 impl UserData for Lent {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
-        fields.add_field_method_get("data", |lua, this| lua.create_string(this.with(|it| it.data().to_vec())?));
+        fields.add_field_method_get("data", |lua, this| {
+            lua.create_string(this.with(|it| it.data().to_vec())?)
+        });
         fields.add_field_method_set("data", |_, this, data: mlua::LuaString| {
             this.with(|it| it.set_data(&data.as_bytes()))?.map_err(mlua::Error::external)
         });
@@ -206,7 +218,8 @@ impl UserData for Lent {
         });
         methods.add_method("json", |lua, this, ()| {
             let value = this.with(|it| serde_json::from_slice::<serde_json::Value>(it.data()))?;
-            let options = SerializeOptions::new().serialize_none_to_null(false).serialize_unit_to_null(false);
+            let options =
+                SerializeOptions::new().serialize_none_to_null(false).serialize_unit_to_null(false);
             lua.to_value_with(&value.map_err(mlua::Error::external)?, options)
         });
         methods.add_method("set_json", |lua, this, value: LuaValue| {

@@ -7,7 +7,7 @@ use super::values::value_of;
 use crate::plan::{Component, Plan, Problem};
 use mlua::{Function, Lua, MetaMethod, Table, UserData, UserDataMethods, Value as LuaValue};
 use stageline_builtin::{builtin, builtins};
-use stageline_component::{Factory, Kind, Spec, Value, nearest};
+use stageline_component::{Factory, Kind, Spec, Value, loader::Plugin, nearest};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -34,7 +34,9 @@ struct Handle(usize);
 
 impl UserData for Handle {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(format!("component #{}", this.0 + 1)));
+        methods.add_meta_method(MetaMethod::ToString, |_, this, ()| {
+            Ok(format!("component #{}", this.0 + 1))
+        });
     }
 }
 
@@ -54,7 +56,9 @@ fn factory(name: &str) -> Result<Box<dyn Factory>, String> {
         let names: Vec<_> = catalogue().iter().map(|spec| spec.name).collect();
         match nearest(name, names.iter().copied()) {
             Some(nearest) => format!("there is no component `{name}`; did you mean `{nearest}`?"),
-            None => format!("there is no component `{name}`; `stageline components` lists those that there are"),
+            None => format!(
+                "there is no component `{name}`; `stageline components` lists those that there are"
+            ),
         }
     })
 }
@@ -62,15 +66,19 @@ fn factory(name: &str) -> Result<Box<dyn Factory>, String> {
 /// The table that `require("stageline")` gives.
 pub(super) fn table(lua: &Lua, text: &Text, draft: &Arc<Mutex<Draft>>) -> mlua::Result<Table> {
     let module = lua.create_table()?;
-    for (name, status) in [("DONE", 0), ("CONTINUE", 1), ("RETRY", 100), ("FAIL", 200), ("DROP", 300)] {
+    for (name, status) in
+        [("DONE", 0), ("CONTINUE", 1), ("RETRY", 100), ("FAIL", 200), ("DROP", 300)]
+    {
         module.set(name, status)?;
     }
-    let makers = [("component", Maker::ByName), ("plugin", Maker::Plugin), ("loadComponent", Maker::Either)];
+    let makers =
+        [("component", Maker::ByName), ("plugin", Maker::Plugin), ("loadComponent", Maker::Either)];
     for (name, maker) in makers {
         let (text, draft) = (text.clone(), Arc::clone(draft));
-        let make = lua.create_function(move |lua, (name, attributes): (String, Option<LuaValue>)| {
-            make(lua, &text, &draft, maker, &name, attributes)
-        })?;
+        let make =
+            lua.create_function(move |lua, (name, attributes): (String, Option<LuaValue>)| {
+                make(lua, &text, &draft, maker, &name, attributes)
+            })?;
         module.set(name, make)?;
     }
     for name in ["pipeline", "createPipeline"] {
@@ -125,9 +133,14 @@ fn make(
     let mut wrong = Vec::new();
     let attributes = match attributes {
         None => Vec::new(),
-        Some(LuaValue::Table(table)) => attributes_of(&table, text, &mut draft.functions, &mut wrong),
+        Some(LuaValue::Table(table)) => {
+            attributes_of(&table, text, &mut draft.functions, &mut wrong)
+        }
         Some(other) => {
-            wrong.push(format!("the attributes of `{name}` are a {}: expected a table", other.type_name()));
+            wrong.push(format!(
+                "the attributes of `{name}` are a {}: expected a table",
+                other.type_name()
+            ));
             Vec::new()
         }
     };
@@ -210,7 +223,8 @@ fn plugin(text: &Text, name: &str) -> Result<Box<dyn Factory>, String> {
     let path = Path::new(name);
     let beside = text.path.parent().map_or_else(PathBuf::new, |folder| folder.join(path));
     let path = if path.exists() || !beside.exists() { path } else { &beside };
-    Err(format!("{}", path.display()))
+    let plugin = Plugin::load(path).map_err(|error| error.to_string())?;
+    Ok(plugin.factory())
 }
 
 /// The line of the script that called the function that runs.

@@ -24,7 +24,12 @@ pub(super) struct Sandbox {
 impl Sandbox {
     pub fn new(text: &Text) -> Result<Self, Problem> {
         let new = || -> mlua::Result<Self> {
-            let libraries = StdLib::COROUTINE | StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH | StdLib::OS;
+            let libraries = StdLib::COROUTINE
+                | StdLib::TABLE
+                | StdLib::STRING
+                | StdLib::UTF8
+                | StdLib::MATH
+                | StdLib::OS;
             let lua = Lua::new_with(libraries, LuaOptions::default())?;
             lua.set_memory_limit(SCRIPT_MEMORY_MAX)?;
             let deadline = Deadline::default();
@@ -63,7 +68,11 @@ impl Sandbox {
     }
 
     /// Calls something that may take no longer.
-    pub fn limited<R>(&self, at_most: Duration, call: impl FnOnce() -> mlua::Result<R>) -> mlua::Result<R> {
+    pub fn limited<R>(
+        &self,
+        at_most: Duration,
+        call: impl FnOnce() -> mlua::Result<R>,
+    ) -> mlua::Result<R> {
         *lock(&self.deadline) = Instant::now().checked_add(at_most);
         let result = call();
         *lock(&self.deadline) = None;
@@ -117,7 +126,10 @@ fn require(lua: &Lua, folder: &Path, name: &str) -> mlua::Result<Value> {
     let path = folder.join(relative);
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let known = "the modules `stageline` and `gopiper` are built in";
-        Error::runtime(format!("there is no module `{name}` ({}: {error}); {known}", path.display()))
+        Error::runtime(format!(
+            "there is no module `{name}` ({}: {error}); {known}",
+            path.display()
+        ))
     })?;
     lua.load(text).set_name(format!("@{}", path.display())).set_mode(ChunkMode::Text).eval()
 }
@@ -126,7 +138,9 @@ fn watch(lua: &Lua, deadline: &Deadline) -> mlua::Result<()> {
     let deadline = Arc::clone(deadline);
     let triggers = HookTriggers::new().every_nth_instruction(SCRIPT_INSTRUCTIONS_PER_LOOK);
     lua.set_global_hook(triggers, move |_, _| match *lock(&deadline) {
-        Some(deadline) if Instant::now() > deadline => Err(Error::runtime("the script takes too long")),
+        Some(deadline) if Instant::now() > deadline => {
+            Err(Error::runtime("the script takes too long"))
+        }
         _ => Ok(VmState::Continue),
     })
 }
@@ -146,9 +160,10 @@ pub(super) fn problem_of(text: &Text, error: &Error) -> Problem {
         return Problem::error(Some(line), rest.trim());
     }
     // A callback's error does not begin with its place, but its traceback has it.
-    let line = said.lines().filter_map(|line| line.trim().strip_prefix(&place)).find_map(|rest| {
-        rest.split_once(':').and_then(|(line, _)| line.parse().ok())
-    });
+    let line = said
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix(&place))
+        .find_map(|rest| rest.split_once(':').and_then(|(line, _)| line.parse().ok()));
     Problem::error(line, first.trim())
 }
 
@@ -156,10 +171,16 @@ fn said_by(error: &Error) -> String {
     match error {
         Error::SyntaxError { message, .. } => message.clone(),
         Error::RuntimeError(text) => text.clone(),
-        Error::MemoryError(_) => format!("the script needs more than {SCRIPT_MEMORY_MAX} bytes of memory"),
+        Error::MemoryError(_) => {
+            format!("the script needs more than {SCRIPT_MEMORY_MAX} bytes of memory")
+        }
         Error::CallbackError { traceback, cause } => {
             let cause = said_by(cause);
-            if cause.contains("\nstack traceback:") { cause } else { format!("{cause}\nstack traceback:{traceback}") }
+            if cause.contains("\nstack traceback:") {
+                cause
+            } else {
+                format!("{cause}\nstack traceback:{traceback}")
+            }
         }
         other => other.to_string(),
     }

@@ -9,7 +9,12 @@ use std::collections::BTreeMap;
 
 /// The value, and the functions in it, in the order in which they are found: they are called elsewhere, on other
 /// threads, in a Lua of their own that has run the same script. A table is a list if it has no keys but 1, 2, 3 and so on.
-pub(super) fn value_of(value: &LuaValue, text: &Text, functions: &mut Vec<Function>, depth: usize) -> Result<Value, String> {
+pub(super) fn value_of(
+    value: &LuaValue,
+    text: &Text,
+    functions: &mut Vec<Function>,
+    depth: usize,
+) -> Result<Value, String> {
     if depth > VALUE_DEPTH_MAX {
         return Err(format!("tables are nested deeper than {VALUE_DEPTH_MAX}"));
     }
@@ -17,7 +22,9 @@ pub(super) fn value_of(value: &LuaValue, text: &Text, functions: &mut Vec<Functi
         LuaValue::Boolean(is_true) => Value::Boolean(*is_true),
         LuaValue::Integer(number) => Value::Integer(*number),
         LuaValue::Number(number) => Value::Number(*number),
-        LuaValue::String(text) => Value::Text(text.to_str().map_err(|_| "a text must be UTF-8")?.to_owned()),
+        LuaValue::String(text) => {
+            Value::Text(text.to_str().map_err(|_| "a text must be UTF-8")?.to_owned())
+        }
         LuaValue::Table(table) => return table_of(table, text, functions, depth),
         LuaValue::Function(function) => {
             functions.push(function.clone());
@@ -29,7 +36,12 @@ pub(super) fn value_of(value: &LuaValue, text: &Text, functions: &mut Vec<Functi
     })
 }
 
-fn table_of(table: &Table, text: &Text, functions: &mut Vec<Function>, depth: usize) -> Result<Value, String> {
+fn table_of(
+    table: &Table,
+    text: &Text,
+    functions: &mut Vec<Function>,
+    depth: usize,
+) -> Result<Value, String> {
     let len = table.raw_len();
     if len > VALUE_ENTRIES_MAX {
         return Err(format!("the table has more than {VALUE_ENTRIES_MAX} entries"));
@@ -43,7 +55,9 @@ fn table_of(table: &Table, text: &Text, functions: &mut Vec<Function>, depth: us
                 let name = name.to_str().map_err(|_| "a name must be UTF-8")?.to_owned();
                 named.insert(name, value);
             }
-            other => return Err(format!("a {} is no name in a table of attributes", other.type_name())),
+            other => {
+                return Err(format!("a {} is no name in a table of attributes", other.type_name()));
+            }
         }
         if named.len() > VALUE_ENTRIES_MAX {
             return Err(format!("the table has more than {VALUE_ENTRIES_MAX} entries"));

@@ -2,7 +2,8 @@
 #![allow(dead_code, reason = "each test uses some")]
 
 use stageline_component::{
-    Acknowledge, AttributeError, Component, Emitter, Error, Factory, Kind, Message, Report, Source, Spec, Value,
+    Acknowledge, AttributeError, Component, Emitter, Error, Factory, Kind, Message, Report, Source,
+    Spec, Value,
 };
 use stageline_runner::{Component as Place, Plan, Run, Summary};
 use std::sync::{Arc, Mutex};
@@ -171,7 +172,8 @@ pub fn all(count: u64) -> Vec<u64> {
 }
 
 pub fn sorted(got: &Got) -> Vec<u64> {
-    let mut numbers: Vec<u64> = got.lock().unwrap().iter().map(|text| text.parse().unwrap()).collect();
+    let mut numbers: Vec<u64> =
+        got.lock().unwrap().iter().map(|text| text.parse().unwrap()).collect();
     numbers.sort_unstable();
     numbers
 }

@@ -1,11 +1,13 @@
 //! `stageline.pipeline { ... }`: from the table to the plan.
 
 use super::{Draft, Handle};
-use crate::plan::{Component, Node, OnFailure, Options, Plan, Problem, RetryPolicy, Route, Target, When};
+use crate::plan::{
+    Component, Node, OnFailure, Options, Plan, Problem, RetryPolicy, Route, Target, When,
+};
 use mlua::{Table, Value as LuaValue};
 use stageline::{Order, WaitStrategy};
 use stageline_builtin::Condition;
-use stageline_component::{Attributes, AttributeKind, AttributeSpec, Kind, Spec, Value, nearest};
+use stageline_component::{AttributeKind, AttributeSpec, Attributes, Kind, Spec, Value, nearest};
 
 /// The names of a pipeline's table that are options.
 static OPTIONS: Spec = Spec {
@@ -130,7 +132,9 @@ impl Reader<'_> {
                 self.wrong(unknown("a pipeline", &name, known()));
                 continue;
             }
-            if let Err(error) = plain(&value).and_then(|value| values.set(&name, &value).map_err(|error| error.to_string())) {
+            if let Err(error) = plain(&value)
+                .and_then(|value| values.set(&name, &value).map_err(|error| error.to_string()))
+            {
                 self.wrong(error);
             }
         }
@@ -141,7 +145,10 @@ impl Reader<'_> {
         let options = &mut self.plan.options;
         let whole = |name: &str| {
             let value = values.integer(name);
-            value.map(|value| usize::try_from(value).map_err(|_| format!("`{name}` = {value}: expected 1 or more")))
+            value.map(|value| {
+                usize::try_from(value)
+                    .map_err(|_| format!("`{name}` = {value}: expected 1 or more"))
+            })
         };
         if let Some(name) = values.text("name") {
             options.name = name.to_owned();
@@ -164,10 +171,12 @@ impl Reader<'_> {
             Some("yield") => WaitStrategy::SpinThenYield,
             _ => WaitStrategy::SpinThenPark,
         };
-        let size = |name: &str, default: usize| values.size(name).map_or(default, |size| size as usize);
+        let size =
+            |name: &str, default: usize| values.size(name).map_or(default, |size| size as usize);
         let Options { message_capacity, message_max, .. } = *options;
         options.message_max = size("message_max", message_max);
-        options.message_capacity = size("message_capacity", message_capacity.min(options.message_max));
+        options.message_capacity =
+            size("message_capacity", message_capacity.min(options.message_max));
         if values.text("on_failure") == Some("stop") {
             options.on_failure = OnFailure::Stop;
         }
@@ -183,11 +192,17 @@ impl Reader<'_> {
             _ => None,
         };
         let Some(Handle(index)) = handle else {
-            return Err(format!("{place}: expected a component, such as `stageline.stdin {{}}`, and not a {}", value.type_name()));
+            return Err(format!(
+                "{place}: expected a component, such as `stageline.stdin {{}}`, and not a {}",
+                value.type_name()
+            ));
         };
         let component = self.draft.components[index].take();
         if component.is_none() && self.draft.problems.is_empty() {
-            return Err(format!("{place}: component #{} stands in two places; make one for each", index + 1));
+            return Err(format!(
+                "{place}: component #{} stands in two places; make one for each",
+                index + 1
+            ));
         }
         Ok(component)
     }
@@ -213,7 +228,9 @@ impl Reader<'_> {
         }
         if let Some(component) = self.component(entry, "pipeline")? {
             match component.kind() {
-                Kind::Source if self.plan.nodes.is_empty() => self.plan.sources.push((component, None)),
+                Kind::Source if self.plan.nodes.is_empty() => {
+                    self.plan.sources.push((component, None))
+                }
                 _ => self.push(component, None),
             }
         }
@@ -248,7 +265,9 @@ impl Reader<'_> {
             })?;
         }
         let to = text(table, "otherwise")?.or(text(table, "to")?);
-        let retry = get(table, "retry")?.map(|retry| policy(&retry, self.plan.options.retry)).transpose()?;
+        let retry = get(table, "retry")?
+            .map(|retry| policy(&retry, self.plan.options.retry))
+            .transpose()?;
         self.end_at(is_sink);
         let node = self.plan.nodes.last_mut().expect("just pushed");
         node.routes = made;
@@ -269,16 +288,22 @@ impl Reader<'_> {
 
 fn route(entry: &LuaValue) -> Result<Route> {
     let LuaValue::Table(table) = entry else {
-        return Err(format!("`routes`: expected a table such as {{ when = \"...\", to = \"...\" }}, and not a {}", entry.type_name()));
+        return Err(format!(
+            "`routes`: expected a table such as {{ when = \"...\", to = \"...\" }}, and not a {}",
+            entry.type_name()
+        ));
     };
     known(table, "a route", &ROUTE_PARTS)?;
-    let to = text(table, "to")?.ok_or("a route needs `to`, the name of a stage, `end` or `fail`")?;
+    let to =
+        text(table, "to")?.ok_or("a route needs `to`, the name of a stage, `end` or `fail`")?;
     let mut conditions = Vec::new();
     if let Some(status) = get(table, "status")? {
         conditions.push(When::Status(statuses(&status)?));
     }
     if let Some(expression) = text(table, "when")? {
-        conditions.push(When::Expression(Condition::new(&expression).map_err(|error| format!("`when`: {error}"))?));
+        conditions.push(When::Expression(
+            Condition::new(&expression).map_err(|error| format!("`when`: {error}"))?,
+        ));
     }
     if let Some(name) = text(table, "has")? {
         conditions.push(When::Attribute(name, None));
@@ -289,19 +314,23 @@ fn route(entry: &LuaValue) -> Result<Route> {
     }
     match conditions.len() {
         1 => Ok(Route { when: conditions.remove(0), to: target(&to) }),
-        _ => Err(String::from("a route needs one of `status`, `when`, `has`, or `attribute` with `equals`")),
+        _ => Err(String::from(
+            "a route needs one of `status`, `when`, `has`, or `attribute` with `equals`",
+        )),
     }
 }
 
 fn statuses(value: &LuaValue) -> Result<std::ops::RangeInclusive<u32>> {
-    let expected = || format!("`status` = {}: expected a status, or two such as {{200, 299}}", shown(value));
+    let expected =
+        || format!("`status` = {}: expected a status, or two such as {{200, 299}}", shown(value));
     let status = |value: &LuaValue| match value {
         LuaValue::Integer(status) => u32::try_from(*status).map_err(|_| expected()),
         _ => Err(expected()),
     };
     let range = match value {
         LuaValue::Table(table) => {
-            let end = |index: i64| table.raw_get::<LuaValue>(index).map_err(|error| error.to_string());
+            let end =
+                |index: i64| table.raw_get::<LuaValue>(index).map_err(|error| error.to_string());
             status(&end(1)?)?..=status(&end(2)?)?
         }
         one => status(one)?..=status(one)?,
@@ -319,7 +348,10 @@ fn target(name: &str) -> Target {
 
 fn policy(value: &LuaValue, default: RetryPolicy) -> Result<RetryPolicy> {
     let LuaValue::Table(table) = value else {
-        return Err(format!("`retry`: expected a table such as {{ attempts = 5 }}, and not a {}", value.type_name()));
+        return Err(format!(
+            "`retry`: expected a table such as {{ attempts = 5 }}, and not a {}",
+            value.type_name()
+        ));
     };
     let mut values = Attributes::new(&RETRY);
     for pair in table.pairs::<String, LuaValue>() {
@@ -352,7 +384,9 @@ fn known(table: &Table, what: &str, names: &[&'static str]) -> Result<()> {
         match key {
             LuaValue::Integer(1) => {}
             LuaValue::String(name) if names.contains(&&*name.to_string_lossy()) => {}
-            LuaValue::String(name) => return Err(unknown(what, &name.to_string_lossy(), names.iter().copied())),
+            LuaValue::String(name) => {
+                return Err(unknown(what, &name.to_string_lossy(), names.iter().copied()));
+            }
             other => return Err(format!("{what} has {}, which is no name", shown(&other))),
         }
     }
