@@ -2,7 +2,7 @@
 //! compiled for the models (`src/lib.rs` names it), and no part of the shipped one.
 
 use crate::bell::{Doorbell, GroupSet};
-use crate::common::{Common, Group, Hop, Keeper, Progress, Times, WorkerShared};
+use crate::common::{Common, Group, GroupOptions, Hop, Keeper, Progress, Times, WorkerShared};
 use crate::error::OpenError;
 use crate::group::RequestGroup;
 use crate::request::Context;
@@ -13,7 +13,7 @@ use crate::stage::{StateMachine, Table};
 use crate::stats::AtomicHistogram;
 use crate::sync::{Arc, ArrayQueue, AtomicBool, AtomicU32, AtomicU64};
 use crate::wait::{Event, WaitPlan, WaitStrategy};
-use crate::window::{Order, Window};
+use crate::window::Window;
 use crate::worker::{PoolWorker, Worker};
 use crossbeam_utils::CachePadded;
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ pub fn shared<M: StateMachine<Data: Default>>(
     sizes: Sizes,
     factory: impl Fn() -> M + Send + Sync + 'static,
 ) -> Arc<Shared<M>> {
-    shared_with(sizes, &[], factory)
+    shared_of(sizes, Extras::default(), factory)
 }
 
 /// As [`shared`], with pools of one thread each.
@@ -48,14 +48,34 @@ pub fn shared_with<M: StateMachine<Data: Default>>(
     pools: &[&str],
     factory: impl Fn() -> M + Send + Sync + 'static,
 ) -> Arc<Shared<M>> {
+    shared_of(sizes, Extras { pools, ..Extras::default() }, factory)
+}
+
+/// What a pipeline may be built with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras<'a> {
+    /// Of one thread each.
+    pub pools: &'a [&'a str],
+    /// Groups may be opened so as to drop the oldest requests.
+    pub drop_oldest: bool,
+}
+
+/// As [`shared`], with more.
+pub fn shared_of<M: StateMachine<Data: Default>>(
+    sizes: Sizes,
+    extras: Extras<'_>,
+    factory: impl Fn() -> M + Send + Sync + 'static,
+) -> Arc<Shared<M>> {
+    let pools = extras.pools;
     let threads = sizes.workers + pools.len();
+    let lanes = threads + usize::from(extras.drop_oldest);
     let table = Table::from_const(pools.iter().copied());
     let hops = if M::KEEPS { pools.len() + 1 } else { 0 };
     let stage_hops = table.hops.clone();
     let group = |_| {
         let mut payload = M::Data::default;
         let window =
-            Window::try_new(sizes.window, threads, sizes.first_position, M::KEEPS, &mut payload);
+            Window::try_new(sizes.window, lanes, sizes.first_position, M::KEEPS, &mut payload);
         Group::new(window.expect("little memory"))
     };
     // Of a machine that keeps none, none.
@@ -79,6 +99,7 @@ pub fn shared_with<M: StateMachine<Data: Default>>(
         common: Arc::new(Common {
             groups: Slab::try_new(sizes.groups, group).expect("little memory"),
             workers: Slab::try_new(threads, |_| worker(sizes)).expect("little memory"),
+            drop_oldest: extras.drop_oldest,
             pollers: sizes.workers,
             hops: (0..hops).map(|_| Hop::new(sizes.groups * sizes.window)).collect(),
             stage_hops,
@@ -121,9 +142,10 @@ fn worker(sizes: Sizes) -> CachePadded<WorkerShared> {
 /// Opens a group, as `Pipeline::open` does.
 pub fn open<M: StateMachine>(
     shared: &Arc<Shared<M>>,
-    order: Order,
+    options: impl Into<GroupOptions>,
 ) -> Result<RequestGroup<M>, OpenError> {
-    Ok(RequestGroup::new(shared, shared.open(&order.into())?, order))
+    let options = options.into();
+    Ok(RequestGroup::new(shared, shared.open(&options)?, &options))
 }
 
 /// A worker's life, until it is told to stop.

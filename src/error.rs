@@ -93,6 +93,13 @@ pub enum OpenError {
         /// What was asked for.
         asked: u32,
     },
+    /// The options need what the pipeline was not built with.
+    NotBuilt {
+        /// The option.
+        option: &'static str,
+        /// What the builder has to be told.
+        builder: &'static str,
+    },
     /// The pipeline is closed.
     Closed,
 }
@@ -105,6 +112,9 @@ impl fmt::Display for OpenError {
                 "none of the pipeline's {groups} groups is free: close one, or build it with more"
             ),
             Self::Weight { asked } => write!(f, "a weight of {asked} is not in 1..={WEIGHT_MAX}"),
+            Self::NotBuilt { option, builder } => {
+                write!(f, "{option} needs a pipeline that was built with {builder}")
+            }
             Self::Closed => f.write_str("the pipeline is closed"),
         }
     }
@@ -118,6 +128,9 @@ impl std::error::Error for OpenError {}
 pub enum TrySubmitError<T> {
     /// The group's window is full: receive first.
     Full(T),
+    /// The group's window is full, and the value given up for that: it has been counted as such
+    /// ([`Overflow::DropNewest`](crate::Overflow::DropNewest)), and is dropped with this error.
+    Dropped(T),
     /// The group was cancelled.
     Cancelled(T),
     /// The pipeline, or the group's receive end, is closed.
@@ -128,6 +141,11 @@ pub enum TrySubmitError<T> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubmitError<T> {
+    /// The group's window is full, or stayed so for the time that the group's
+    /// [`Overflow`](crate::Overflow) policy allows.
+    Full(T),
+    /// As [`TrySubmitError::Dropped`].
+    Dropped(T),
     /// The group was cancelled.
     Cancelled(T),
     /// The pipeline, or the group's receive end, is closed.
@@ -180,10 +198,13 @@ macro_rules! gives_back {
 
 gives_back!(TrySubmitError {
     Full => "the group's window is full",
+    Dropped => "the group's window is full, and the value was given up for that",
     Cancelled => "the group is cancelled",
     Closed => "the pipeline or the group's receive end is closed",
 });
 gives_back!(SubmitError {
+    Full => "the group's window is full",
+    Dropped => "the group's window is full, and the value was given up for that",
     Cancelled => "the group is cancelled",
     Closed => "the pipeline or the group's receive end is closed",
 });
@@ -192,6 +213,18 @@ gives_back!(SubmitTimeoutError {
     Cancelled => "the group is cancelled",
     Closed => "the pipeline or the group's receive end is closed",
 });
+
+/// What [`SubmitEnd::submit`](crate::SubmitEnd::submit) says where it does not wait any more.
+impl<T> From<TrySubmitError<T>> for SubmitError<T> {
+    fn from(refused: TrySubmitError<T>) -> Self {
+        match refused {
+            TrySubmitError::Full(value) => Self::Full(value),
+            TrySubmitError::Dropped(value) => Self::Dropped(value),
+            TrySubmitError::Cancelled(value) => Self::Cancelled(value),
+            TrySubmitError::Closed(value) => Self::Closed(value),
+        }
+    }
+}
 
 /// Why nothing was received at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -85,7 +85,7 @@ mod status;
 mod topology;
 mod worker;
 
-pub use common::{Flush, GroupOptions};
+pub use common::{Flush, GroupOptions, Overflow};
 pub use error::{
     BuildError, CloseTimeout, OpenError, Problem, RecvError, RecvTimeoutError, SubmitError,
     SubmitTimeoutError, TryRecvError, TrySubmitError,

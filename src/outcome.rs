@@ -26,9 +26,9 @@ pub enum Outcome<'a, E> {
     },
     /// The ticket was dropped while it was suspended.
     Abandoned,
-    /// A stage dropped it.
+    /// A stage dropped it, or its group's submit end to make room.
     Dropped {
-        /// The status: 300 unless the stage named another.
+        /// The status: 300 unless a stage named another.
         status: u32,
     },
     /// Its group was cancelled, or the pipeline aborted, before it ran to its end; or the closure

@@ -37,6 +37,7 @@ pub struct Group<T, E> {
     pub share: Share,
     /// Counts at the opening, so that a group's statistics start with it.
     base: GroupBase,
+    pub overflowed: Overflowed,
     /// Found stalled so many times; written by the stall watch.
     pub stalls: AtomicU64,
     /// Found stalled now; written by the stall watch.
@@ -65,6 +66,15 @@ pub struct Front {
 pub(super) const SUBMIT_CLOSED: u32 = 1;
 pub(super) const RECEIVE_CLOSED: u32 = 2;
 const BOTH_CLOSED: u32 = SUBMIT_CLOSED | RECEIVE_CLOSED;
+
+/// What full windows have cost since the group was opened. Written by the submit end, Relaxed.
+#[derive(Default)]
+pub struct Overflowed {
+    /// Values that were given up.
+    pub newest: AtomicU64,
+    /// Requests that were shed.
+    pub oldest: AtomicU64,
+}
 
 #[derive(Default)]
 pub struct Times {
@@ -95,6 +105,7 @@ impl<T, E> Group<T, E> {
             times: Times::default(),
             share: Share::default(),
             base: GroupBase::default(),
+            overflowed: Overflowed::default(),
             stalls: AtomicU64::new(0),
             stalled: AtomicBool::new(false),
         };
@@ -175,6 +186,8 @@ impl<T, E> Group<T, E> {
         self.base.received.store(self.window.received(), Ordering::Relaxed);
         self.times.queue.clear();
         self.times.run.clear();
+        self.overflowed.newest.store(0, Ordering::Relaxed);
+        self.overflowed.oldest.store(0, Ordering::Relaxed);
         self.stalls.store(0, Ordering::Relaxed);
         self.stalled.store(false, Ordering::Relaxed);
     }

@@ -34,7 +34,7 @@ mod worker;
 pub use group::{Control, Group, Times};
 pub use hop::Hop;
 pub use keeper::{Flush, Keeper, KeeperCell, Owned};
-pub use options::GroupOptions;
+pub use options::{GroupOptions, Overflow};
 pub use share::pass_rounds;
 pub use worker::{Help, Progress, WorkerShared};
 
@@ -54,6 +54,8 @@ pub struct Common<T, E> {
     pub groups: Slab<Group<T, E>>,
     /// All threads that run stages: those that poll groups, then those of each pool.
     pub workers: Slab<CachePadded<WorkerShared>>,
+    /// Submit ends may claim too, and have a lane of their own.
+    pub drop_oldest: bool,
     /// How many of them poll groups.
     pub pollers: usize,
     pub wait: WaitPlan,
@@ -166,12 +168,14 @@ impl<T, E> Common<T, E> {
         if self.closed.load(Ordering::Acquire) {
             return Err(OpenError::Closed);
         }
+        self.is_built_for(options)?;
         let none_free = OpenError::NoneFree { groups: self.groups.len() };
         let index = self.free.pop().or_else(|| self.reclaim()).ok_or(none_free)?;
         let group = self.group(index);
         // One worker that keeps nothing finishes requests as they were submitted, and has no use for completion
-        // rings.
-        let in_order = self.workers.len() == 1 && self.hops.is_empty();
+        // rings, if nobody else ends requests.
+        let one_ends = self.workers.len() == 1 && options.overflow != Overflow::DropOldest;
+        let in_order = one_ends && self.hops.is_empty();
         group.window.reopen(if in_order { Order::Submission } else { options.order });
         self.tell_share(index, options.weight, options.express);
         group.start_counting();
@@ -180,6 +184,15 @@ impl<T, E> Common<T, E> {
         group.front.producers.store(1, Ordering::Relaxed);
         group.front.ends.store(0, Ordering::Release);
         Ok(index)
+    }
+
+    /// Whether the pipeline has what the options need.
+    fn is_built_for(&self, options: &GroupOptions) -> Result<(), OpenError> {
+        if options.overflow == Overflow::DropOldest && !self.drop_oldest {
+            let (option, builder) = ("`Overflow::DropOldest`", "`Builder::drop_oldest(true)`");
+            return Err(OpenError::NotBuilt { option, builder });
+        }
+        Ok(())
     }
 
     /// Finds a closed group whose requests have all ended by now.

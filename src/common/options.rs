@@ -3,6 +3,38 @@
 use crate::error::OpenError;
 use crate::limits::WEIGHT_MAX;
 use crate::window::Order;
+use std::time::Duration;
+
+/// What a submission does that finds the window full.
+///
+/// `try_submit` never waits, whatever is asked for here, and `submit_timeout` always waits for as long as it
+/// is told. `submit_batch` stops at a full window: it takes no value for which there is no slot, so none of
+/// its values is dropped, nor another request for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// `submit` waits for a free slot; `try_submit` says `Full`.
+    #[default]
+    Block,
+    /// `submit` waits for a free slot for so long, and then says `Full`, as `try_submit` does at once.
+    BlockFor(Duration),
+    /// `submit` says `Full` at once, as `try_submit` does.
+    Reject,
+    /// The value is given up: `submit` and `try_submit` say `Dropped` at once. It is counted in
+    /// [`GroupStats::dropped_newest`](crate::GroupStats::dropped_newest), and nowhere else, for it was never
+    /// accepted. The error has the value, so that it is dropped where the caller wants it to be.
+    DropNewest,
+    /// The latest value wins: the oldest request that no worker has claimed ends as dropped, and its
+    /// receiver gets it as such, as it would any other; it is counted as dropped, and in
+    /// [`GroupStats::dropped_oldest`](crate::GroupStats::dropped_oldest). `submit` then waits until the
+    /// receiver has given a slot back; `try_submit` says `Full` if it has not yet. At most one request is
+    /// dropped for each that is accepted, however often a submission is tried. Where workers have claimed
+    /// all requests it is as [`Block`](Self::Block).
+    ///
+    /// In [`Order::Submission`] the receiver comes to a dropped request after those before it. Needs
+    /// [`Builder::drop_oldest`](crate::Builder::drop_oldest).
+    DropOldest,
+}
 
 /// How a group is to be opened. An [`Order`] alone stands for a group of that order without any of the options.
 #[derive(Clone, Debug)]
@@ -11,12 +43,13 @@ pub struct GroupOptions {
     pub(crate) order: Order,
     pub(crate) weight: Option<u32>,
     pub(crate) express: bool,
+    pub(crate) overflow: Overflow,
 }
 
 impl GroupOptions {
     /// A group whose outputs come in this order.
     pub fn new(order: Order) -> Self {
-        Self { order, weight: None, express: false }
+        Self { order, weight: None, express: false, overflow: Overflow::default() }
     }
 
     /// The group's share of its worker's time, beside those of the other groups that are at home with the
@@ -45,6 +78,12 @@ impl GroupOptions {
     /// that is less. The weight of an express group is not looked at.
     pub fn express(mut self, express: bool) -> Self {
         self.express = express;
+        self
+    }
+
+    /// What a submission does that finds the window full. Default: [`Overflow::Block`].
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
         self
     }
 

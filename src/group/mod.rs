@@ -8,6 +8,7 @@ pub use output::Output;
 pub use receive::Receiver;
 pub use submit::{SharedSubmitter, SubmitEnd, Submitter};
 
+use crate::common::GroupOptions;
 use crate::error::{
     RecvError, RecvTimeoutError, SubmitError, SubmitTimeoutError, TryRecvError, TrySubmitError,
 };
@@ -31,10 +32,11 @@ pub struct RequestGroup<M: StateMachine> {
 
 impl<M: StateMachine> RequestGroup<M> {
     /// The ends of a group that was just opened with this index.
-    pub(crate) fn new(shared: &Arc<Shared<M>>, index: u32, order: Order) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared<M>>, index: u32, options: &GroupOptions) -> Self {
+        let handle = || GroupHandle::new(Arc::clone(shared), index);
         Self {
-            submitter: SubmitEnd::new(GroupHandle::new(Arc::clone(shared), index)),
-            receiver: Receiver::new(GroupHandle::new(Arc::clone(shared), index), order),
+            submitter: SubmitEnd::new(handle(), options.overflow),
+            receiver: Receiver::new(handle(), options.order),
         }
     }
 
@@ -179,6 +181,8 @@ pub(crate) fn group_stats<M: StateMachine>(shared: &Shared<M>, index: u32) -> Gr
     GroupStats {
         group: index as usize,
         ledger: group.ledger(),
+        dropped_newest: group.overflowed.newest.load(Ordering::Relaxed),
+        dropped_oldest: group.overflowed.oldest.load(Ordering::Relaxed),
         running: running.map(|progress| progress.running()).sum(),
         queue: group.times.queue.snapshot(),
         run: group.times.run.snapshot(),

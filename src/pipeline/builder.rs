@@ -29,6 +29,7 @@ pub struct Builder<M: StateMachine> {
     pub(super) groups: usize,
     pub(super) window: usize,
     pub(super) batch_max: usize,
+    pub(super) drop_oldest: bool,
     pub(super) wait: WaitStrategy,
     pub(super) hooks: Vec<Hook<M>>,
     pub(super) stages: Option<Vec<RuntimeStage<M>>>,
@@ -55,6 +56,7 @@ impl<M: StateMachine> Builder<M> {
             groups: GROUPS_DEFAULT,
             window: WINDOW_DEFAULT,
             batch_max: BATCH_DEFAULT,
+            drop_oldest: false,
             wait: WaitStrategy::default(),
             hooks: Vec::new(),
             stages: None,
@@ -118,6 +120,14 @@ impl<M: StateMachine> Builder<M> {
     /// to last a few microseconds.
     pub fn batch_max(mut self, requests: usize) -> Self {
         self.batch_max = requests;
+        self
+    }
+
+    /// Whether groups can be opened with [`Overflow::DropOldest`](crate::Overflow::DropOldest). Default: no.
+    /// Each group then has a lane more, of four bytes a slot, and a sole worker claims by compare-and-swap,
+    /// as several workers do.
+    pub fn drop_oldest(mut self, drop_oldest: bool) -> Self {
+        self.drop_oldest = drop_oldest;
         self
     }
 
@@ -209,6 +219,11 @@ impl<M: StateMachine> Builder<M> {
     /// The names of its pools.
     pub(super) fn pool_names(&self) -> impl Iterator<Item = &str> + Clone {
         self.pools.iter().map(|pool| pool.name.as_str())
+    }
+
+    /// Who ends requests of a group: so many threads, and perhaps its submit end.
+    pub(super) fn lanes(&self, threads: usize) -> usize {
+        threads.saturating_add(usize::from(self.drop_oldest))
     }
 
     pub(super) fn workers_or_default(&self) -> usize {

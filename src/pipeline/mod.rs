@@ -80,11 +80,12 @@ impl<M: StateMachine> Pipeline<M> {
     /// # Errors
     ///
     /// `NoneFree` if all groups are open or still have requests in flight from before, `Closed` if the
-    /// pipeline is closing, `Weight` if the weight is out of range.
+    /// pipeline is closing, `Weight` if the weight is out of range, `NotBuilt` if the options need what the
+    /// builder was not told.
     pub fn open(&self, options: impl Into<GroupOptions>) -> Result<RequestGroup<M>, OpenError> {
         let options = options.into();
         let index = self.shared.open(&options)?;
-        Ok(RequestGroup::new(&self.shared, index, options.order))
+        Ok(RequestGroup::new(&self.shared, index, &options))
     }
 
     /// What was really set up: placement, memory, wait strategy.

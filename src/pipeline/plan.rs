@@ -200,7 +200,8 @@ impl Plan {
         let (workers, threads) = (builder.workers_or_default(), builder.threads());
         let stages = Self::stages(builder);
         let own_groups = Self::own_groups(builder);
-        let window = Window::<M::Data, M::Error>::bytes(builder.window, threads, M::KEEPS);
+        let window =
+            Window::<M::Data, M::Error>::bytes(builder.window, builder.lanes(threads), M::KEEPS);
         let worker = Doorbell::bytes(own_groups)
             .saturating_add(GroupSet::bytes(own_groups).saturating_mul(2))
             .saturating_add(Flow::bytes(stages));

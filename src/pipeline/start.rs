@@ -103,8 +103,8 @@ fn allocate<M: StateMachine>(
     let unchecked = Plan::unchecked(builder) + Plan::uncounted(builder);
     let mut windows = try_with_capacity(builder.groups)?;
     for _ in 0..builder.groups {
-        let (size, first) = (builder.window, builder.first_position);
-        windows.push(Window::try_new(size, threads, first, M::KEEPS, &mut *builder.payload)?);
+        let (size, lanes, first) = (builder.window, builder.lanes(threads), builder.first_position);
+        windows.push(Window::try_new(size, lanes, first, M::KEEPS, &mut *builder.payload)?);
     }
     let mut windows = windows.into_iter();
     let groups = Slab::try_new(builder.groups, |_| {
@@ -188,6 +188,7 @@ impl<M: StateMachine> Parts<M> {
             common: Arc::new(Common {
                 groups: self.groups,
                 workers: self.workers,
+                drop_oldest: builder.drop_oldest,
                 pollers: self.pollers,
                 wait: self.wait,
                 homes: self.homes,

@@ -16,7 +16,8 @@
 //!    data and is Relaxed throughout.
 //!
 //! 4. Where a pipeline has one worker there is no swap: the cursor has one writer at a time, that
-//!    worker and, when it has left, the group's receiver.
+//!    worker and, when it has left, the group's receiver. (Unless the submit ends of its groups may claim
+//!    too: `window::shed`.)
 //!
 //! A worker that stops between the look and the swap holds up nobody; one that stops after the swap
 //! holds up the batch that it took.
@@ -26,8 +27,8 @@ use crate::sync::{AtomicU64, Ordering};
 /// The cursor that workers share. It stands on a cache line of its own.
 #[derive(Debug)]
 pub struct ClaimCursor {
-    /// The first position that no worker has taken. Written by workers by compare-and-swap, and by
-    /// the receiver of a group whose workers are gone; read by the same.
+    /// The first position that no worker has taken. Written by workers by compare-and-swap, by a submit
+    /// end that sheds, and by the receiver of a group whose workers are gone; read by the same.
     next: AtomicU64,
 }
 

@@ -25,7 +25,7 @@ pub struct Ledger {
     pub done: u64,
     /// Ended by a stage's error.
     pub failed: u64,
-    /// Dropped by a stage.
+    /// Dropped by a stage, or to make room.
     pub dropped: u64,
     /// Ended by the cancelling of their group or the abort of the pipeline, or never filled.
     pub cancelled: u64,
@@ -104,6 +104,12 @@ pub struct GroupStats {
     pub group: usize,
     /// Its requests.
     pub ledger: Ledger,
+    /// Values that were given up since the window was full
+    /// ([`Overflow::DropNewest`](crate::Overflow::DropNewest)). They were never submitted.
+    pub dropped_newest: u64,
+    /// Of the dropped requests, those that made room for others
+    /// ([`Overflow::DropOldest`](crate::Overflow::DropOldest)).
+    pub dropped_oldest: u64,
     /// Of those in flight, the ones in batches that workers run now.
     pub running: usize,
     /// Sampled times from submission to the start of the first stage.

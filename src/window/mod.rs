@@ -6,6 +6,7 @@ mod claims;
 mod lane;
 mod place;
 mod receipts;
+mod shed;
 mod submissions;
 
 pub use place::{Claimed, Finished, Order, Place, Receipt};
@@ -22,6 +23,7 @@ use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use crossbeam_utils::CachePadded;
 use lane::Lane;
 use receipts::ReceiveCursor;
+use shed::Shedding;
 
 /// A group's slots, rings and cursors.
 #[derive(Debug)]
@@ -46,6 +48,7 @@ pub struct Window<T, E> {
     /// published it. Written by them (Release when they are done), read with Acquire by who asks
     /// whether the window is quiet.
     takers: CachePadded<AtomicU32>,
+    shedding: Shedding,
     /// The position that is received next in [`Order::Submission`]; in both orders, slots released so
     /// far. Written by the receive end with Release; the Acquire loads of the submit end pair with
     /// it, and make the slot of the position one window on its own. Read by the statistics and by
@@ -114,6 +117,7 @@ impl<T, E> Window<T, E> {
             }),
             tail: CachePadded::new(AtomicU64::new(position)),
             takers: CachePadded::new(AtomicU32::new(0)),
+            shedding: Shedding::new(position),
             received: CachePadded::new(AtomicU64::new(position)),
             orphaned: AtomicU64::new(0),
             receive: UnsafeCell::new(ReceiveCursor::try_new(position, lanes)?),

@@ -58,7 +58,7 @@ impl<T, E> Window<T, E> {
     /// Whether `position` must wait for slots that are not received. (A position that another
     /// producer has long taken may lie before `received`; it is not full, and cannot be taken.)
     #[inline(always)]
-    fn is_full(&self, position: u64, received: u64) -> bool {
+    pub(super) fn is_full(&self, position: u64, received: u64) -> bool {
         position.wrapping_sub(received) as i64 >= self.slots.len() as i64
     }
 

@@ -1,12 +1,11 @@
 //! A small engine for the models: the real memory and ends, with threads of the model as workers.
 
-use super::stageline::model::{self, Sizes};
+use super::stageline::model::{self, Extras, Sizes};
 use super::stageline::shared::Shared;
 use super::stageline::sync::Arc;
-use super::stageline::window::Order;
 use super::stageline::{
-    Receiver, Request, Stage, StageTable, StateMachine, Step, Submitter, TryRecvError,
-    TrySubmitError,
+    GroupOptions, Receiver, Request, Stage, StageTable, StateMachine, Step, Submitter,
+    TryRecvError, TrySubmitError,
 };
 
 /// A machine of one stage, which negates the payload.
@@ -39,9 +38,19 @@ pub fn engine(workers: usize, window: usize) -> Engine {
     model::shared(Sizes { groups: 1, workers, window, first_position: 1 }, || Machine)
 }
 
+/// An engine of one worker and one group, which can be opened so as to drop the oldest requests.
+pub fn shedding_engine(window: usize) -> Engine {
+    let sizes = Sizes { groups: 1, workers: 1, window, first_position: 1 };
+    let extras = Extras { drop_oldest: true, ..Extras::default() };
+    model::shared_of(sizes, extras, || Machine)
+}
+
 /// The group, opened.
-pub fn open(engine: &Engine, order: Order) -> (Submitter<Machine>, Receiver<Machine>) {
-    model::open(engine, order).expect("a quiet group").split()
+pub fn open(
+    engine: &Engine,
+    options: impl Into<GroupOptions>,
+) -> (Submitter<Machine>, Receiver<Machine>) {
+    model::open(engine, options).expect("a quiet group").split()
 }
 
 /// What a worker does with the group when it polls it: one request, to its end. Its position.

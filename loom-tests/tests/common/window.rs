@@ -137,21 +137,34 @@ pub fn work_expected(window: &Payloads, lane: usize, expected: &Batch) -> Vec<u6
     expected.positions()
 }
 
-/// The receive end takes one result; its position.
+/// The receive end takes one result, which is done; its position.
 pub fn receive(window: &Payloads) -> Option<u64> {
+    let (position, phase) = receive_ended(window)?;
+    assert_eq!(phase, Phase::Done);
+    Some(position)
+}
+
+/// The submit end sheds one request, on the lane behind that of a sole worker; whether there was one.
+pub fn shed(window: &Payloads) -> bool {
+    window.shed(1).inspect(|phase| assert_eq!(*phase, Phase::Dropped)).is_some()
+}
+
+/// The receive end takes one result; its position, and how it ended.
+pub fn receive_ended(window: &Payloads) -> Option<(u64, Phase)> {
     // SAFETY: one thread of the model at a time holds the receive end; the model checks the cursors' cell.
     unsafe {
         window.receive(|cursor| {
             let order = window.order();
             let finished = window.next_finished(order, cursor)?;
-            let (slot, position) = (finished.slot(), finished.position);
+            let (slot, position, phase) = (finished.slot(), finished.position, finished.phase);
             payload(window, slot, |value| {
-                assert_eq!(*value, position % RUN + RUN, "what was run as {position}");
+                let run = if phase == Phase::Done { RUN } else { 0 };
+                assert_eq!(*value, position % RUN + run, "what was submitted as {position}");
                 *value = 0;
             });
             window.consume(order, cursor, finished.receipt());
             window.publish_received(cursor);
-            Some(position)
+            Some((position, phase))
         })
     }
 }

@@ -1,16 +1,17 @@
 //! The submit end of a group, for one producer or for several.
 
 mod fill;
+mod overflow;
 
 use crate::cold::{NEVER_NS, VOID_NS};
-use crate::common::Control;
+use crate::common::{Control, Overflow};
 use crate::error::{SubmitError, SubmitTimeoutError, TrySubmitError};
 use crate::shared::GroupHandle;
 use crate::stage::StateMachine;
 use crate::sync;
-use crate::wait::{Pause, ROUNDS_PER_CLOCK, Spinner};
 use crate::window::{Order, Place};
 use fill::{Batch, Filling};
+use overflow::Patience;
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -39,6 +40,8 @@ pub struct SubmitEnd<M: StateMachine, const SHARED: bool> {
     /// What this producer has last seen of the window's `received` cursor.
     received: u64,
     deadline_ns: u64,
+    /// What to do when the window is full.
+    overflow: Overflow,
     /// One thread at a time: `Send`, but not `Sync`.
     _one_thread: PhantomData<Cell<()>>,
 }
@@ -47,6 +50,8 @@ pub struct SubmitEnd<M: StateMachine, const SHARED: bool> {
 #[derive(Clone, Copy)]
 enum Refusal {
     Full,
+    /// The window is full, and the value given up for that.
+    Dropped,
     Cancelled,
     Closed,
 }
@@ -55,6 +60,7 @@ impl Refusal {
     fn with<T>(self, value: T) -> TrySubmitError<T> {
         match self {
             Self::Full => TrySubmitError::Full(value),
+            Self::Dropped => TrySubmitError::Dropped(value),
             Self::Cancelled => TrySubmitError::Cancelled(value),
             Self::Closed => TrySubmitError::Closed(value),
         }
@@ -62,10 +68,24 @@ impl Refusal {
 }
 
 impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
-    pub(super) fn new(group: GroupHandle<M>) -> Self {
+    pub(super) fn new(group: GroupHandle<M>, overflow: Overflow) -> Self {
         let (order, tail) = (group.window.order(), group.window.tail());
-        let received = group.window.received();
-        Self { group, order, tail, received, deadline_ns: NEVER_NS, _one_thread: PhantomData }
+        let (received, deadline_ns) = (group.window.received(), NEVER_NS);
+        Self { group, order, tail, received, deadline_ns, overflow, _one_thread: PhantomData }
+    }
+
+    /// One more handle, for one more producer.
+    fn another(&self) -> SharedSubmitter<M> {
+        self.group.add_producer();
+        SubmitEnd {
+            group: self.group.clone(),
+            order: self.order,
+            tail: self.tail,
+            received: self.received,
+            deadline_ns: self.deadline_ns,
+            overflow: self.overflow,
+            _one_thread: PhantomData,
+        }
     }
 
     /// Submits a value if the window has a free slot. Wait-free for a sole producer. The value that
@@ -73,29 +93,45 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     ///
     /// # Errors
     ///
-    /// The value, if the window is full, the group cancelled, or the pipeline or the receive end
+    /// The value, if the window is full (or the value is given up for that, see
+    /// [`Overflow::DropNewest`]), the group cancelled, or the pipeline or the receive end
     /// closed. (A submit that races with the close of the pipeline may be accepted; the request then
     /// ends as run or as cancelled.)
     #[inline(always)]
     pub fn try_submit(&mut self, value: M::Data) -> Result<u64, TrySubmitError<M::Data>> {
         match self.reserve() {
-            Ok(place) => {
-                self.note(place, self.deadline_ns);
-                let old = self.put(place, value);
-                self.publish(place);
-                // Only now: a `Drop` that panics finds the request submitted.
-                drop(old);
-                Ok(place.position)
-            }
-            Err(refusal) => Err(refusal.with(value)),
+            Ok(place) => Ok(self.submit_at(place, value)),
+            Err(refusal) => match self.make_room_or_settle(refusal) {
+                Ok(place) => Ok(self.submit_late(place, value)),
+                Err(refusal) => Err(refusal.with(value)),
+            },
         }
     }
 
-    /// Submits a value, and waits for a free slot by the pipeline's wait strategy.
+    /// Submits a value at a reserved place; the position.
+    #[inline(always)]
+    fn submit_at(&mut self, place: Place, value: M::Data) -> u64 {
+        self.note(place, self.deadline_ns);
+        let old = self.put(place, value);
+        self.publish(place);
+        // Only now: a `Drop` that panics finds the request submitted.
+        drop(old);
+        place.position
+    }
+
+    /// As [`submit_at`](Self::submit_at), apart from the usual way.
+    #[cold]
+    fn submit_late(&mut self, place: Place, value: M::Data) -> u64 {
+        self.submit_at(place, value)
+    }
+
+    /// Submits a value, and waits for a free slot by the pipeline's wait strategy, unless the group was
+    /// opened with another [`Overflow`] policy.
     ///
     /// # Errors
     ///
-    /// The value, if the group is cancelled, or the pipeline or the receive end closed.
+    /// The value, if the group is cancelled, or the pipeline or the receive end closed; and if the window
+    /// is full, by the policy.
     #[inline(always)]
     pub fn submit(&mut self, value: M::Data) -> Result<u64, SubmitError<M::Data>> {
         match self.try_submit(value) {
@@ -109,13 +145,15 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
         &mut self,
         mut refused: TrySubmitError<M::Data>,
     ) -> Result<u64, SubmitError<M::Data>> {
+        let mut patience = Patience::default();
         loop {
             let value = match refused {
                 TrySubmitError::Full(value) => value,
-                TrySubmitError::Cancelled(value) => return Err(SubmitError::Cancelled(value)),
-                TrySubmitError::Closed(value) => return Err(SubmitError::Closed(value)),
+                refused => return Err(refused.into()),
             };
-            self.wait_for_space(None);
+            if !self.wait_by_policy(&mut patience) {
+                return Err(SubmitError::Full(value));
+            }
             match self.try_submit(value) {
                 Ok(position) => return Ok(position),
                 Err(again) => refused = again,
@@ -123,7 +161,8 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
         }
     }
 
-    /// Submits a value, and waits for a free slot for no longer than `timeout`.
+    /// Submits a value, and waits for a free slot for no longer than `timeout`, whatever the group's
+    /// [`Overflow`] policy. (With [`Overflow::DropOldest`] it makes room first.)
     ///
     /// # Errors
     ///
@@ -131,17 +170,17 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     /// end closed.
     pub fn submit_timeout(
         &mut self,
-        mut value: M::Data,
+        value: M::Data,
         timeout: Duration,
     ) -> Result<u64, SubmitTimeoutError<M::Data>> {
         let deadline = Instant::now().checked_add(timeout);
         loop {
-            value = match self.try_submit(value) {
-                Ok(position) => return Ok(position),
-                Err(TrySubmitError::Full(value)) => value,
-                Err(TrySubmitError::Cancelled(v)) => return Err(SubmitTimeoutError::Cancelled(v)),
-                Err(TrySubmitError::Closed(v)) => return Err(SubmitTimeoutError::Closed(v)),
-            };
+            match self.reserve().or_else(|refusal| self.make_room(refusal)) {
+                Ok(place) => return Ok(self.submit_late(place, value)),
+                Err(Refusal::Cancelled) => return Err(SubmitTimeoutError::Cancelled(value)),
+                Err(Refusal::Closed) => return Err(SubmitTimeoutError::Closed(value)),
+                Err(Refusal::Full | Refusal::Dropped) => {}
+            }
             if !self.wait_for_space(deadline) {
                 return Err(SubmitTimeoutError::Timeout(value));
             }
@@ -161,7 +200,7 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     where
         F: FnOnce(&mut M::Data),
     {
-        match self.reserve() {
+        match self.reserve().or_else(|refusal| self.make_room_or_settle(refusal)) {
             Ok(place) => {
                 let mut filling = Filling { end: self, place, filled: false };
                 // SAFETY: as in `put`. The reference ends before the slot is published.
@@ -173,25 +212,27 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
         }
     }
 
-    /// As [`try_submit_with`](Self::try_submit_with), but waits for a free slot by the pipeline's
-    /// wait strategy.
+    /// As [`try_submit_with`](Self::try_submit_with), but waits for a free slot as
+    /// [`submit`](Self::submit) does.
     ///
     /// # Errors
     ///
-    /// The closure, uncalled, if the group is cancelled, or the pipeline or the receive end closed.
+    /// The closure, uncalled, in the cases of [`submit`](Self::submit).
     #[inline]
     pub fn submit_with<F>(&mut self, mut fill: F) -> Result<u64, SubmitError<F>>
     where
         F: FnOnce(&mut M::Data),
     {
+        let mut patience = Patience::default();
         loop {
             fill = match self.try_submit_with(fill) {
                 Ok(position) => return Ok(position),
                 Err(TrySubmitError::Full(fill)) => fill,
-                Err(TrySubmitError::Cancelled(fill)) => return Err(SubmitError::Cancelled(fill)),
-                Err(TrySubmitError::Closed(fill)) => return Err(SubmitError::Closed(fill)),
+                Err(refused) => return Err(refused.into()),
             };
-            self.wait_for_space(None);
+            if !self.wait_by_policy(&mut patience) {
+                return Err(SubmitError::Full(fill));
+            }
         }
     }
 
@@ -299,6 +340,7 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
         self.group.window.publish(place);
         if SHARED {
             self.group.window.leave();
+            self.tell_producers();
         } else {
             self.tail = place.position.wrapping_add(1);
         }
@@ -352,35 +394,6 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
             group.set_control(Control::MARKED);
         }
     }
-
-    /// Whether a `reserve` has something to say other than `Full`.
-    fn has_space(&self) -> bool {
-        let window = &self.group.window;
-        let tail = if SHARED { window.tail() } else { self.tail };
-        window.vacant(self.order, tail, &mut window.received()).is_some()
-    }
-
-    /// Waits until there may be a free slot, or a refusal; `false` if neither came in time.
-    #[cold]
-    fn wait_for_space(&mut self, deadline: Option<Instant>) -> bool {
-        let group = &self.group;
-        let ready = || self.has_space() || group.control() & Control::REFUSE != 0;
-        let mut spinner = Spinner::new(self.group.shared().wait);
-        loop {
-            if ready() {
-                return true;
-            }
-            if spinner.pause() == Pause::Park {
-                return group.front.submit_event.wait_until(deadline, ready);
-            }
-            if let Some(deadline) = deadline
-                && spinner.rounds().is_multiple_of(ROUNDS_PER_CLOCK)
-                && Instant::now() >= deadline
-            {
-                return ready();
-            }
-        }
-    }
 }
 
 impl<M: StateMachine> Submitter<M> {
@@ -402,29 +415,13 @@ impl<M: StateMachine> Submitter<M> {
 
     /// Makes a submit end for several producers of it; each clones its own handle.
     pub fn share(self) -> SharedSubmitter<M> {
-        self.group.add_producer();
-        SubmitEnd {
-            group: self.group.clone(),
-            order: self.order,
-            tail: self.tail,
-            received: self.received,
-            deadline_ns: self.deadline_ns,
-            _one_thread: PhantomData,
-        }
+        self.another()
     }
 }
 
 impl<M: StateMachine> Clone for SharedSubmitter<M> {
     fn clone(&self) -> Self {
-        self.group.add_producer();
-        Self {
-            group: self.group.clone(),
-            order: self.order,
-            tail: self.tail,
-            received: self.received,
-            deadline_ns: self.deadline_ns,
-            _one_thread: PhantomData,
-        }
+        self.another()
     }
 }
 
