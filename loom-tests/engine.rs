@@ -2,7 +2,9 @@
 //! compiled for the models (`src/lib.rs` names it), and no part of the shipped one.
 
 use crate::bell::{Doorbell, GroupSet};
-use crate::common::{Common, Group, GroupOptions, Hop, Keeper, Progress, Times, WorkerShared};
+use crate::common::{
+    Common, Group, GroupOptions, Hop, Keeper, LetterCell, Letters, Progress, Times, WorkerShared,
+};
 use crate::error::OpenError;
 use crate::group::RequestGroup;
 use crate::request::Context;
@@ -58,6 +60,8 @@ pub struct Extras<'a> {
     pub pools: &'a [&'a str],
     /// Groups may be opened so as to drop the oldest requests.
     pub drop_oldest: bool,
+    /// Of each group.
+    pub dead_letters: usize,
 }
 
 /// As [`shared`], with more.
@@ -98,6 +102,7 @@ pub fn shared_of<M: StateMachine<Data: Default>>(
         factory: Box::new(factory),
         common: Arc::new(Common {
             groups: Slab::try_new(sizes.groups, group).expect("little memory"),
+            letters: letters(sizes, extras.dead_letters),
             workers: Slab::try_new(threads, |_| worker(sizes)).expect("little memory"),
             drop_oldest: extras.drop_oldest,
             pollers: sizes.workers,
@@ -123,6 +128,14 @@ pub fn shared_of<M: StateMachine<Data: Default>>(
         stage_times: Slab::try_new(M::STAGES.0.len(), |_| AtomicHistogram::default())
             .expect("little memory"),
     })
+}
+
+/// The dead letters of all groups, so many of each.
+fn letters<T: Default, E>(sizes: Sizes, each: usize) -> Slab<Letters<T, E>> {
+    let groups = if each > 0 { sizes.groups } else { 0 };
+    let of_group = |_| Slab::try_new(each, |_| LetterCell::new(T::default()));
+    Slab::try_new(groups, |group| Letters::new(of_group(group).expect("little memory")))
+        .expect("little memory")
 }
 
 fn worker(sizes: Sizes) -> CachePadded<WorkerShared> {

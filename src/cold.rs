@@ -75,6 +75,9 @@ pub struct Cold<E> {
     /// When it expires, in nanoseconds since the pipeline's start; [`NEVER_NS`] or [`VOID_NS`]. A
     /// free slot has [`NEVER_NS`], as long as there are workers.
     pub deadline_ns: u64,
+    /// The stage in which the last request of this slot ended that failed, panicked, expired or ended as
+    /// cyclic, or which it was about to enter.
+    pub stage: u16,
     /// When it was submitted, for those requests whose times are taken.
     pub submitted_ns: u64,
 }
@@ -94,6 +97,7 @@ impl<E> Default for Cold<E> {
             status: 0,
             status_at: 0,
             deadline_ns: NEVER_NS,
+            stage: 0,
             submitted_ns: 0,
         }
     }

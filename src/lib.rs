@@ -91,7 +91,9 @@ pub use error::{
     SubmitTimeoutError, TryRecvError, TrySubmitError,
 };
 pub use graph::Graph;
-pub use group::{Output, Receiver, RequestGroup, SharedSubmitter, SubmitEnd, Submitter};
+pub use group::{
+    DeadLetter, DeadLetters, Output, Receiver, RequestGroup, SharedSubmitter, SubmitEnd, Submitter,
+};
 pub use outcome::{Cycle, Outcome};
 pub use pipeline::{Builder, Pipeline, Pool, Report, WorkerReport};
 pub use request::{Request, Ticket};

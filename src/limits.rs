@@ -19,6 +19,8 @@ pub const WINDOW_MIN: usize = 2;
 pub const WINDOW_MAX: usize = 1 << 20;
 /// Slots of one group, by default.
 pub const WINDOW_DEFAULT: usize = 1024;
+/// Dead letters of one group, at most.
+pub const DEAD_LETTERS_MAX: usize = 1 << 20;
 /// Requests that a worker claims at once, at most.
 pub const BATCH_MAX: usize = 256;
 /// Bound on a claimed batch, by default.

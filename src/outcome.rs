@@ -1,6 +1,6 @@
 //! How a request ended, as its receiver sees it.
 
-use crate::cold::{Cold, Failure, Trace};
+use crate::cold::{Failure, Trace};
 use crate::slot::Phase;
 use crate::stage::{StateMachine, Table};
 use crate::status;
@@ -46,12 +46,11 @@ pub enum Outcome<'a, E> {
 impl<'a, E> Outcome<'a, E> {
     pub(crate) fn new<M: StateMachine>(
         phase: Phase,
-        position: u64,
-        cold: &'a Cold<E>,
+        status: Option<u32>,
+        failure: &'a Failure<E>,
         table: &'a Table<M>,
     ) -> Self {
-        let status = cold.status_of(position);
-        match (phase, &cold.failure) {
+        match (phase, failure) {
             (Phase::Failed, Failure::Error(error)) => {
                 Self::Failed { error, status: status.unwrap_or(status::FAIL) }
             }

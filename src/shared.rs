@@ -1,7 +1,7 @@
 //! What the handles and the threads of one pipeline share: what they have in common whatever the machine
 //! (`common`), its stages, and the rules by which they run.
 
-use crate::common::{Common, Group};
+use crate::common::{Common, Group, Letters};
 use crate::limits::TRACE_LEN;
 use crate::request::Context;
 use crate::retry::Retry;
@@ -85,6 +85,11 @@ impl<M: StateMachine> GroupHandle<M> {
     #[inline(always)]
     pub fn index(&self) -> u32 {
         self.index
+    }
+
+    /// The group's dead letters, if the pipeline has any.
+    pub fn letters(&self) -> Option<&Letters<M::Data, M::Error>> {
+        self.shared.letters.get(self.index as usize)
     }
 
     /// Makes sure that some worker sees what the caller has just published.

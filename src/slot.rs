@@ -62,6 +62,11 @@ impl Phase {
         Self::Cyclic,
     ];
 
+    /// Ended as nobody asked for. (What was dropped or cancelled was given up on purpose.)
+    pub fn is_dead(self) -> bool {
+        matches!(self, Self::Failed | Self::Expired | Self::Panicked | Self::Cyclic)
+    }
+
     /// Index of a finished phase in [`Self::FINISHED`].
     #[inline(always)]
     pub fn outcome_index(self) -> usize {
@@ -155,6 +160,13 @@ impl<T> Slot<T> {
         (whole(now, near), phase.expect("a completion ring names only finished slots"))
     }
 
+    /// As [`finished`](Self::finished), of one that has ended as done.
+    #[inline(always)]
+    pub fn done(&self, near: u64) -> Option<u64> {
+        let now = self.turn.load(Ordering::Relaxed);
+        (now & PHASE_MASK == Phase::Done as u64).then(|| whole(now, near))
+    }
+
     /// The position that the slot stands for; `near` is one less than 2^59 away. For the slot's owner.
     #[inline(always)]
     pub fn position(&self, near: u64) -> u64 {
@@ -193,8 +205,11 @@ mod tests {
             assert_eq!(slot.finished_at(first.wrapping_add(4)), None);
             for near in [first, first.wrapping_add(9), first.wrapping_sub(9)] {
                 assert_eq!(slot.finished(near), (first, Phase::Cyclic));
+                assert_eq!(slot.done(near), None);
                 assert_eq!(slot.position(near), first);
             }
+            slot.finish(first, Phase::Done);
+            assert_eq!(slot.done(first.wrapping_add(9)), Some(first));
         }
     }
 

@@ -21,7 +21,7 @@ const SPIN_ROUNDS: u32 = 2_000;
 /// Yields before `SpinThenPark` sleeps. None in the models, where the time is better spent on sleeping.
 const YIELD_ROUNDS: u32 = if cfg!(any(stageline_loom, stageline_shuttle)) { 0 } else { 16 };
 /// A waiting thread that minds a deadline reads the clock once in this many polls.
-pub const ROUNDS_PER_CLOCK: u32 = 64;
+const ROUNDS_PER_CLOCK: u32 = 64;
 
 /// A wait strategy as it applies on this machine.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +86,40 @@ impl Spinner {
             sync::thread::yield_now();
         }
         Pause::Again
+    }
+}
+
+/// Polls `look` by the plan, and now and then, before each sleep and after each wake-up, `why`, which may cost
+/// more; sleeps at `event`. What either has found, or `None` when the deadline has passed.
+pub fn wait_for<R>(
+    plan: WaitPlan,
+    event: &Event,
+    deadline: Option<Instant>,
+    mut look: impl FnMut() -> Option<R>,
+    mut why: impl FnMut() -> Option<R>,
+) -> Option<R> {
+    let mut spinner = Spinner::new(plan);
+    loop {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        let pause = spinner.pause();
+        if pause == Pause::Park || spinner.rounds().is_multiple_of(ROUNDS_PER_CLOCK) {
+            if let Some(found) = why() {
+                return Some(found);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return None;
+            }
+        }
+        if pause == Pause::Park {
+            let mut found = None;
+            event.wait_until(deadline, || {
+                found = why();
+                found.is_some()
+            });
+            return found;
+        }
     }
 }
 

@@ -58,12 +58,13 @@ fn every_problem_is_told_at_once() {
 
 #[test]
 fn each_range_has_two_ends() {
-    let cases: [(Builder<Lab>, &str); 11] = [
+    let cases: [(Builder<Lab>, &str); 12] = [
         (lab().workers(257), "workers: 257 is not in 1..=256"),
         (lab().workers(usize::MAX), "workers: 18446744073709551615 is not in 1..=256"),
         (lab().groups(65_537), "groups: 65537 is not in 1..=65536"),
         (lab().window(1), "window: 1 is not in 2..=1048576"),
         (lab().window(1 << 21), "window: 2097152 is not in 2..=1048576"),
+        (lab().dead_letters(1 << 21), "dead_letters: 2097152 is not in 0..=1048576"),
         (lab().batch_max(257), "batch_max: 257 is not in 1..=256"),
         (lab().sample_every(3), "sample_every: 3 is not a power of two from 1 to 2^63"),
         (

@@ -61,6 +61,11 @@ fn memory_is_as_said_and_freed() {
     check("two small groups", || default().workers(1).groups(2).window(64));
     check("many small groups", || default().workers(4).groups(3_000).window(16));
     check("many workers", || default().workers(32).groups(8).window(512));
+    check("many dead letters", || default().workers(1).groups(20).window(64).dead_letters(500));
+    check("few dead letters", || default().workers(1).groups(500).window(16).dead_letters(2));
+    check("the oldest are dropped", || {
+        default().workers(1).groups(20).window(1 << 12).drop_oldest(true)
+    });
     check("a wide window", || default().workers(2).groups(2).window(1 << 16));
 
     let said = default().workers(1).memory();

@@ -135,6 +135,9 @@ fn memory_that_runs_out_at_any_allocation_is_an_error() {
     build_with_every_amount("a large table", (STAGES, 3_008), |_| {
         Pipeline::builder(|| Large).workers(1).reserve(0).groups(2).window(8)
     });
+    build_with_every_amount("dead letters", (1, 1_008), |stages| {
+        builder(stages).workers(1).groups(20).window(8).dead_letters(5).drop_oldest(true)
+    });
     build_with_every_amount("a watch of many groups", (1, 3_008), |stages| {
         let watched = builder(stages).stall_after(Duration::from_secs(1));
         watched.workers(1).groups(60).window(2)

@@ -5,8 +5,8 @@ mod common;
 
 use common::Lab;
 use stageline::{
-    Builder, Graph, Output, Pipeline, Receiver, Report, Request, RequestGroup, SharedSubmitter,
-    StageId, StateMachine, Stats, Step, Submitter,
+    Builder, DeadLetter, DeadLetters, Graph, GroupOptions, Output, Pipeline, Receiver, Report,
+    Request, RequestGroup, SharedSubmitter, StageId, StateMachine, Stats, Step, Submitter,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use std::cell::Cell;
@@ -17,6 +17,9 @@ assert_impl_all!(Submitter<Lab>: Send);
 assert_impl_all!(SharedSubmitter<Lab>: Send, Clone);
 assert_impl_all!(Receiver<Lab>: Send);
 assert_impl_all!(Output<'static, Lab>: Send);
+assert_impl_all!(DeadLetters<Lab>: Send);
+assert_impl_all!(DeadLetter<'static, Lab>: Send);
+assert_impl_all!(GroupOptions: Send, Sync, Clone);
 assert_impl_all!(StageId<Lab>: Send, Sync, Copy);
 assert_impl_all!(Step: Send, Sync, Copy);
 assert_impl_all!(Stats: Send, Sync, Clone);
@@ -28,6 +31,8 @@ assert_not_impl_any!(Submitter<Lab>: Sync, Clone);
 assert_not_impl_any!(SharedSubmitter<Lab>: Sync);
 assert_not_impl_any!(Receiver<Lab>: Sync, Clone);
 assert_not_impl_any!(Output<'static, Lab>: Sync, Clone);
+assert_not_impl_any!(DeadLetters<Lab>: Sync, Clone);
+assert_not_impl_any!(DeadLetter<'static, Lab>: Sync, Clone);
 assert_not_impl_any!(Builder<Lab>: Clone);
 assert_impl_all!(Request<'static, Lab>: Send);
 assert_not_impl_any!(Request<'static, Lonely>: Sync);
@@ -44,6 +49,8 @@ impl StateMachine for Lonely {
 assert_impl_all!(Pipeline<Lonely>: Send, Sync);
 assert_impl_all!(Receiver<Lonely>: Send);
 assert_impl_all!(Output<'static, Lonely>: Send);
+assert_impl_all!(DeadLetters<Lonely>: Send);
+assert_impl_all!(DeadLetter<'static, Lonely>: Send);
 assert_impl_all!(SharedSubmitter<Lonely>: Send, Clone);
 
 /// The machine lives in its worker, where its factory makes it: it need not be `Send`.

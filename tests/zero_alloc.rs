@@ -9,8 +9,8 @@ mod common;
 use common::counting::{Counting, calls};
 use common::{LONG, ORDERS, watchdog};
 use stageline::{
-    Builder, Order, Pipeline, Receiver, Request, RequestGroup, Step, Submitter, TryRecvError,
-    TrySubmitError, state_machine,
+    Builder, GroupOptions, Order, Overflow, Pipeline, Receiver, Request, RequestGroup, Step,
+    Submitter, TryRecvError, TrySubmitError, state_machine,
 };
 use std::thread;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl Plain {
 
 fn builder(workers: usize) -> Builder<Plain> {
     let builder = Pipeline::builder(|| Plain).workers(workers).reserve(0).groups(4);
-    builder.window(256).visits_max(100)
+    builder.window(256).visits_max(100).drop_oldest(true).dead_letters(16)
 }
 
 /// How often everything is run after the warm-up.
@@ -173,6 +173,33 @@ fn open_and_close(pipeline: &Pipeline<Plain>, rounds: u64) {
     }
 }
 
+/// Floods a group whose latest values win and whose failures are kept apart, more of them than there are
+/// letters; and opens and drops it.
+fn flood(pipeline: &Pipeline<Plain>, order: Order) {
+    let options = GroupOptions::new(order).overflow(Overflow::DropOldest).dead_letters();
+    let mut opened = pipeline.open(options.clone());
+    while opened.is_err() {
+        thread::yield_now();
+        opened = pipeline.open(options.clone());
+    }
+    let mut group = opened.unwrap();
+    let mut letters = group.dead_letters().unwrap();
+    for value in 0..3_000 {
+        // Where there is room at once, or is none: the request that was dropped for it is not yet received.
+        if group.try_submit([if value % 3 == 0 { 997 } else { value }; 7]).is_err() {
+            group.drain(2, |output| assert!(output[0] < 3_000));
+        }
+        if value % 100 == 0 {
+            // Failed, or cyclic.
+            letters.drain(8, |letter| assert!(matches!(letter[0] % 1_000, 997 | 999)));
+        }
+    }
+    while group.recv().is_ok() {}
+    assert!(letters.recv().is_ok());
+    let stats = (letters.index(), group.in_flight());
+    assert_eq!(stats, (group.index(), 0));
+}
+
 fn sleep_and_wake(group: &mut RequestGroup<Plain>) {
     for _ in 0..20 {
         // Long enough for the worker to fall asleep, and for this thread to do so too.
@@ -204,6 +231,7 @@ fn nothing_is_allocated_after_the_build() {
         let echo = Echo::new(submitter);
         allocates_nothing(&what("two threads"), || echo.run(&mut receiver, STREAMED / 4));
         allocates_nothing(&what("groups"), || open_and_close(&pipeline, 2_000));
+        allocates_nothing(&what("flood"), || flood(&pipeline, order));
         drop((echo, receiver, group));
         common::finish(pipeline);
     }

@@ -55,8 +55,8 @@ pub struct Front {
     pub submit_event: Event,
     /// The receive end waits here for results.
     pub receive_event: Event,
-    /// Which ends are closed: [`SUBMIT_CLOSED`], [`RECEIVE_CLOSED`]. Written by the ends when they
-    /// are dropped; AcqRel, so that who closes the second end sees all that the first one did.
+    /// Which ends are closed: [`SUBMIT_CLOSED`], [`RECEIVE_CLOSED`], [`LETTERS_CLOSED`]. Written by the ends when they
+    /// are dropped; AcqRel, so that who closes the last end sees all that the others did.
     pub(super) ends: AtomicU32,
     /// Handles of the submit end. Written by who clones and drops them; AcqRel as they go, so that the last
     /// one sees all that the others submitted. So wide that handles which are forgotten cannot wrap it round.
@@ -65,7 +65,9 @@ pub struct Front {
 
 pub(super) const SUBMIT_CLOSED: u32 = 1;
 pub(super) const RECEIVE_CLOSED: u32 = 2;
-const BOTH_CLOSED: u32 = SUBMIT_CLOSED | RECEIVE_CLOSED;
+/// Of a group that was opened without a dead-letter end, from the opening on.
+pub(super) const LETTERS_CLOSED: u32 = 4;
+pub(super) const ALL_CLOSED: u32 = SUBMIT_CLOSED | RECEIVE_CLOSED | LETTERS_CLOSED;
 
 /// What full windows have cost since the group was opened. Written by the submit end, Relaxed.
 #[derive(Default)]
@@ -98,7 +100,7 @@ impl<T, E> Group<T, E> {
                 service: Service::default(),
                 submit_event: Event::default(),
                 receive_event: Event::default(),
-                ends: AtomicU32::new(BOTH_CLOSED),
+                ends: AtomicU32::new(ALL_CLOSED),
                 producers: AtomicU64::new(0),
             }),
             window,
@@ -128,7 +130,7 @@ impl<T, E> Group<T, E> {
 
     /// One end is open, at least.
     pub fn is_open(&self) -> bool {
-        self.front.ends.load(Ordering::Acquire) != BOTH_CLOSED
+        self.front.ends.load(Ordering::Acquire) != ALL_CLOSED
     }
 
     /// No more can be submitted by this group's own doing. Acquire: pairs with the AcqRel of the
@@ -140,6 +142,11 @@ impl<T, E> Group<T, E> {
     /// Nobody will receive any more.
     pub fn is_receive_closed(&self) -> bool {
         self.front.ends.load(Ordering::Acquire) & RECEIVE_CLOSED != 0
+    }
+
+    /// Nobody will read dead letters.
+    pub fn is_letters_closed(&self) -> bool {
+        self.front.ends.load(Ordering::Relaxed) & LETTERS_CLOSED != 0
     }
 
     /// Everything submitted has been received.

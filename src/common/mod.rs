@@ -5,16 +5,17 @@
 //! # A group's life
 //!
 //! ```text
-//!  free ──► open, both ends ──► one end closed ──► both closed ──► free, if quiet
-//!   ▲                                                     └──────► retired ──┐
-//!   └─────────────── an opening finds it quiet ◄─────────────────────────────┘
+//!  free ──► open, all ends ──► one end closed ──► all closed ──► free, if quiet
+//!   ▲                                                    └──────► retired ──┐
+//!   └─────────────── an opening finds it quiet ◄────────────────────────────┘
 //! ```
 //!
 //! 1. An index is in one queue, or belongs to the handles of one opening. Who takes it out of a queue is the
-//!    only one that has it: it prepares the group, and then makes the two ends.
-//! 2. Each end closes once: the receive end as it is dropped, the submit end with the last of its handles,
-//!    which are counted. To close is to set the end's bit in `ends`, with AcqRel; whoever sets the second
-//!    one finds the first, and has seen all that the other end did. It hands the index on.
+//!    only one that has it: it prepares the group, and then makes the two ends, or three where it has a
+//!    dead-letter end.
+//! 2. Each end closes once: the receive and the dead-letter end as they are dropped, the submit end with the last
+//!    of its handles, which are counted. To close is to set the end's bit in `ends`, with AcqRel; whoever sets the
+//!    last one finds the others, and has seen all that the other ends did. It hands the index on.
 //! 3. It goes to `free` if the group is quiet: everything submitted has been received, and no producer is
 //!    between its look and its publication. Else it goes to `retired`: workers still run its requests.
 //! 4. An opening that finds nothing free takes an index out of `retired`, throws away what has finished, and
@@ -27,6 +28,7 @@
 mod group;
 mod hop;
 mod keeper;
+mod letters;
 mod options;
 mod share;
 mod worker;
@@ -34,6 +36,7 @@ mod worker;
 pub use group::{Control, Group, Times};
 pub use hop::Hop;
 pub use keeper::{Flush, Keeper, KeeperCell, Owned};
+pub use letters::{Letter, LetterCell, Letters};
 pub use options::{GroupOptions, Overflow};
 pub use share::pass_rounds;
 pub use worker::{Help, Progress, WorkerShared};
@@ -47,11 +50,13 @@ use crate::sync::{self, ArrayQueue, AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::wait::WaitPlan;
 use crate::window::Order;
 use crossbeam_utils::CachePadded;
-use group::{RECEIVE_CLOSED, SUBMIT_CLOSED};
+use group::{ALL_CLOSED, LETTERS_CLOSED, RECEIVE_CLOSED, SUBMIT_CLOSED};
 
 /// What the handles and threads of one pipeline have in common, whatever its machine.
 pub struct Common<T, E> {
     pub groups: Slab<Group<T, E>>,
+    /// The dead letters of each group, or none at all.
+    pub letters: Slab<Letters<T, E>>,
     /// All threads that run stages: those that poll groups, then those of each pool.
     pub workers: Slab<CachePadded<WorkerShared>>,
     /// Submit ends may claim too, and have a lane of their own.
@@ -182,7 +187,13 @@ impl<T, E> Common<T, E> {
         // A pipeline that closes at this moment has marked the group: the mark stays.
         group.front.control.fetch_and(Control::CLOSED, Ordering::Relaxed);
         group.front.producers.store(1, Ordering::Relaxed);
-        group.front.ends.store(0, Ordering::Release);
+        let letters = self.letters.get(index as usize).filter(|_| options.dead_letters);
+        if let Some(letters) = letters {
+            // SAFETY: a quiet group has no open end, and the queue gave the index to this thread alone.
+            unsafe { letters.reset() };
+        }
+        let ends = if letters.is_some() { 0 } else { LETTERS_CLOSED };
+        group.front.ends.store(ends, Ordering::Release);
         Ok(index)
     }
 
@@ -190,6 +201,11 @@ impl<T, E> Common<T, E> {
     fn is_built_for(&self, options: &GroupOptions) -> Result<(), OpenError> {
         if options.overflow == Overflow::DropOldest && !self.drop_oldest {
             let (option, builder) = ("`Overflow::DropOldest`", "`Builder::drop_oldest(true)`");
+            return Err(OpenError::NotBuilt { option, builder });
+        }
+        if options.dead_letters && self.letters.is_empty() {
+            let (option, builder) =
+                ("`GroupOptions::dead_letters`", "`Builder::dead_letters(capacity)`");
             return Err(OpenError::NotBuilt { option, builder });
         }
         Ok(())
@@ -241,7 +257,7 @@ impl<T, E> Common<T, E> {
         if front.producers.fetch_sub(1, Ordering::AcqRel) == 1 {
             let before = front.ends.fetch_or(SUBMIT_CLOSED, Ordering::AcqRel);
             front.receive_event.notify();
-            self.retire_if(before == RECEIVE_CLOSED, index);
+            self.retire_if(before | SUBMIT_CLOSED, index);
         }
     }
 
@@ -251,12 +267,18 @@ impl<T, E> Common<T, E> {
         self.group(index).set_control(Control::UNRECEIVED);
         front.submit_event.notify();
         let before = front.ends.fetch_or(RECEIVE_CLOSED, Ordering::AcqRel);
-        self.retire_if(before == SUBMIT_CLOSED, index);
+        self.retire_if(before | RECEIVE_CLOSED, index);
     }
 
-    /// Both ends are closed: the group can be opened again, at once or when its requests have ended.
-    fn retire_if(&self, both_closed: bool, index: u32) {
-        if both_closed {
+    /// The dead-letter end is gone.
+    pub fn drop_letters(&self, index: u32) {
+        let before = self.group(index).front.ends.fetch_or(LETTERS_CLOSED, Ordering::AcqRel);
+        self.retire_if(before | LETTERS_CLOSED, index);
+    }
+
+    /// If all ends are closed, the group can be opened again, at once or when its requests have ended.
+    fn retire_if(&self, closed: u32, index: u32) {
+        if closed == ALL_CLOSED {
             let quiet = self.group(index).is_quiet();
             if quiet {
                 // Its worker has one group less to mind.

@@ -44,12 +44,19 @@ pub struct GroupOptions {
     pub(crate) weight: Option<u32>,
     pub(crate) express: bool,
     pub(crate) overflow: Overflow,
+    pub(crate) dead_letters: bool,
 }
 
 impl GroupOptions {
     /// A group whose outputs come in this order.
     pub fn new(order: Order) -> Self {
-        Self { order, weight: None, express: false, overflow: Overflow::default() }
+        Self {
+            order,
+            weight: None,
+            express: false,
+            overflow: Overflow::default(),
+            dead_letters: false,
+        }
     }
 
     /// The group's share of its worker's time, beside those of the other groups that are at home with the
@@ -84,6 +91,15 @@ impl GroupOptions {
     /// What a submission does that finds the window full. Default: [`Overflow::Block`].
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
+        self
+    }
+
+    /// Results that failed, panicked, ended as cyclic, or expired, do not come out of the receive end, but of
+    /// an end of their own: see [`DeadLetters`](crate::DeadLetters), which
+    /// [`RequestGroup::dead_letters`](crate::RequestGroup::dead_letters) hands out. Needs
+    /// [`Builder::dead_letters`](crate::Builder::dead_letters).
+    pub fn dead_letters(mut self) -> Self {
+        self.dead_letters = true;
         self
     }
 

@@ -1,14 +1,17 @@
 //! A request group: a private pair of ends on the shared workers.
 
+mod letters;
 mod output;
 mod receive;
 mod submit;
+mod waits;
 
+pub use letters::{DeadLetter, DeadLetters};
 pub use output::Output;
 pub use receive::Receiver;
 pub use submit::{SharedSubmitter, SubmitEnd, Submitter};
 
-use crate::common::GroupOptions;
+use crate::common::{GroupOptions, Letters};
 use crate::error::{
     RecvError, RecvTimeoutError, SubmitError, SubmitTimeoutError, TryRecvError, TrySubmitError,
 };
@@ -36,7 +39,11 @@ impl<M: StateMachine> RequestGroup<M> {
         let handle = || GroupHandle::new(Arc::clone(shared), index);
         Self {
             submitter: SubmitEnd::new(handle(), options.overflow),
-            receiver: Receiver::new(handle(), options.order),
+            receiver: Receiver::new(
+                handle(),
+                options.order,
+                options.dead_letters.then(|| DeadLetters::new(handle())),
+            ),
         }
     }
 
@@ -53,6 +60,11 @@ impl<M: StateMachine> RequestGroup<M> {
     /// The receive end.
     pub fn receiver(&mut self) -> &mut Receiver<M> {
         &mut self.receiver
+    }
+
+    /// See [`Receiver::dead_letters`].
+    pub fn dead_letters(&mut self) -> Option<DeadLetters<M>> {
+        self.receiver.dead_letters()
     }
 
     /// Index of the group in its pipeline.
@@ -132,14 +144,11 @@ impl<M: StateMachine> RequestGroup<M> {
     ///
     /// # Errors
     ///
-    /// [`RecvError::NothingInFlight`] if everything submitted has been received: only the caller could
-    /// submit more. (Also when the group is cancelled or the pipeline closed.)
+    /// [`RecvError::NothingInFlight`] if everything submitted has been received, or put into dead letters:
+    /// only the caller could submit more. (Also when the group is cancelled or the pipeline closed.)
     #[inline(always)]
     pub fn recv(&mut self) -> Result<Output<'_, M>, RecvError> {
-        self.receiver.recv_if(|receiver| match receiver.in_flight() {
-            0 => Err(RecvError::NothingInFlight),
-            _ => Ok(()),
-        })
+        self.receiver.recv_as(true)
     }
 
     /// See [`Receiver::recv_timeout`].
@@ -183,6 +192,7 @@ pub(crate) fn group_stats<M: StateMachine>(shared: &Shared<M>, index: u32) -> Gr
         ledger: group.ledger(),
         dropped_newest: group.overflowed.newest.load(Ordering::Relaxed),
         dropped_oldest: group.overflowed.oldest.load(Ordering::Relaxed),
+        dead_letters: shared.letters.get(index as usize).map_or(0, Letters::filled),
         running: running.map(|progress| progress.running()).sum(),
         queue: group.times.queue.snapshot(),
         run: group.times.run.snapshot(),

@@ -46,7 +46,8 @@ impl<'a, M: StateMachine> Output<'a, M> {
         // `take_error` meanwhile.
         let cold = unsafe { window.cold(self.finished.slot(), |cold| &*cold) };
         let table = &self.receiver.group.shared().context.table;
-        Outcome::new(self.finished.phase, self.finished.position, cold, table)
+        let status = cold.status_of(self.finished.position);
+        Outcome::new(self.finished.phase, status, &cold.failure, table)
     }
 
     /// Whether the request was done. Cheaper than [`outcome`](Self::outcome).
@@ -73,12 +74,8 @@ impl<'a, M: StateMachine> Output<'a, M> {
     }
 
     fn kept(&self) -> Option<&Kept> {
-        if !M::KEEPS {
-            return None;
-        }
-        let window = &self.receiver.group.window;
         // SAFETY: the slot is not released before this output is dropped.
-        unsafe { window.kept(self.finished.slot(), |kept| (*kept).if_of(self.finished.position)) }
+        unsafe { self.receiver.kept(self.finished) }
     }
 
     /// Takes the payload out and leaves a default one in the slot.

@@ -1,17 +1,19 @@
 //! The receive end of a group.
 
 use super::group_stats;
+use super::letters::DeadLetters;
 use super::output::Output;
 use super::submit::cancel;
+use super::waits::Waited;
 use crate::cold::Failure;
 use crate::common::Control;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::kept::Kept;
 use crate::shared::GroupHandle;
 use crate::slot::Phase;
 use crate::stage::StateMachine;
 use crate::stats::GroupStats;
 use crate::sync;
-use crate::wait::{Pause, ROUNDS_PER_CLOCK, Spinner};
 use crate::window::{Finished, Order, Receipt};
 use std::cell::Cell;
 use std::fmt;
@@ -30,15 +32,26 @@ pub struct Receiver<M: StateMachine> {
     /// What was asked for: with one worker, and a machine that keeps none, requests finish as they were submitted,
     /// and [`Order::Completion`] is served as [`Order::Submission`].
     order: Order,
+    /// Some results are kept apart.
+    pub(super) keeps_apart: bool,
+    /// The result that stays here for want of an empty letter, by its position.
+    pub(super) stays: Cell<Option<u64>>,
+    /// The end at which they come out, until it is handed out.
+    pub(super) untaken: Option<DeadLetters<M>>,
     /// One thread at a time: `Send`, but not `Sync`. A shared [`Output`] would share the payload,
     /// which need not be `Sync`.
     _one_thread: PhantomData<Cell<()>>,
 }
 
 impl<M: StateMachine> Receiver<M> {
-    pub(super) fn new(group: GroupHandle<M>, order: Order) -> Self {
-        let served = group.window.order();
-        Self { group, served, order, _one_thread: PhantomData }
+    pub(super) fn new(
+        group: GroupHandle<M>,
+        order: Order,
+        untaken: Option<DeadLetters<M>>,
+    ) -> Self {
+        let (served, keeps_apart) = (group.window.order(), untaken.is_some());
+        let (stays, _one_thread) = (Cell::new(None), PhantomData);
+        Self { group, served, order, keeps_apart, stays, untaken, _one_thread }
     }
 
     /// Lends the next result, if there is one. Wait-free. The slot is free again when the
@@ -49,7 +62,7 @@ impl<M: StateMachine> Receiver<M> {
     /// `Empty` if nothing has finished, `Closed` if nothing will.
     #[inline(always)]
     pub fn try_recv(&mut self) -> Result<Output<'_, M>, TryRecvError> {
-        let finished = match self.next() {
+        let finished = match self.next_done() {
             Some(finished) => finished,
             None => self.next_or_why()?,
         };
@@ -63,19 +76,18 @@ impl<M: StateMachine> Receiver<M> {
     /// `Closed` if everything submitted has been received and no more can be submitted.
     #[inline(always)]
     pub fn recv(&mut self) -> Result<Output<'_, M>, RecvError> {
-        self.recv_if(|_| Ok(()))
+        self.recv_as(false)
     }
 
-    /// As [`recv`](Self::recv), if there is nothing to be said against waiting.
+    /// As [`recv`](Self::recv). One that is alone, since only the caller could submit, does not wait with
+    /// nothing in flight.
     #[inline(always)]
-    pub(super) fn recv_if(
-        &mut self,
-        may_wait: impl FnOnce(&Self) -> Result<(), RecvError>,
-    ) -> Result<Output<'_, M>, RecvError> {
-        if self.next().is_none() {
-            may_wait(self)?;
-            if self.wait(None) != Waited::Result {
-                return Err(RecvError::Closed);
+    pub(super) fn recv_as(&mut self, is_alone: bool) -> Result<Output<'_, M>, RecvError> {
+        if self.next_done().is_none() {
+            match self.wait(None, is_alone) {
+                Waited::Result => {}
+                Waited::NothingInFlight => return Err(RecvError::NothingInFlight),
+                Waited::Closed | Waited::TimedOut => return Err(RecvError::Closed),
             }
         }
         let finished = self.found();
@@ -88,11 +100,13 @@ impl<M: StateMachine> Receiver<M> {
     ///
     /// `Timeout` if nothing has finished in time, `Closed` if nothing will.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Output<'_, M>, RecvTimeoutError> {
-        if self.next().is_none() {
-            match self.wait(Instant::now().checked_add(timeout)) {
+        if self.next_done().is_none() {
+            match self.wait(Instant::now().checked_add(timeout), false) {
                 Waited::Result => {}
                 Waited::Closed => return Err(RecvTimeoutError::Closed),
-                Waited::TimedOut => return Err(RecvTimeoutError::Timeout),
+                Waited::TimedOut | Waited::NothingInFlight => {
+                    return Err(RecvTimeoutError::Timeout);
+                }
             }
         }
         let finished = self.found();
@@ -113,8 +127,8 @@ impl<M: StateMachine> Receiver<M> {
             drained += lent;
             if lent == 0 {
                 // Perhaps the next one has not ended as done, or no worker will end it.
-                let Ok(mut output) = self.try_recv() else { break };
-                each(&mut output);
+                let Ok(finished) = self.next_or_why() else { break };
+                each(&mut Output::new(self, finished, false));
                 drained += 1;
             }
         }
@@ -147,15 +161,20 @@ impl<M: StateMachine> Receiver<M> {
         let window = &self.group.window;
         // SAFETY: as in `drain_done`.
         let seen = unsafe { window.receive(|cursor| window.look_ahead(cursor, max)) };
+        let mut lent = 0;
         if seen > 0 {
             let drain = Drain { receiver: self, consumed: 0 };
-            for _ in 0..seen {
-                let Some(finished) = drain.receiver.next() else { break };
+            while lent < seen {
+                // There may be fewer: some are kept apart.
+                let receiver = &drain.receiver;
+                let next = receiver.next_done().or_else(|| receiver.next());
+                let Some(finished) = next else { break };
                 drain.receiver.consume(finished.receipt());
+                lent += 1;
                 each(&mut Output::new(drain.receiver, finished, true));
             }
         }
-        seen
+        lent
     }
 
     /// Cancels the group: what has not begun to run ends as cancelled, and is received as such;
@@ -186,8 +205,24 @@ impl<M: StateMachine> Receiver<M> {
         group_stats(self.group.shared(), self.group.index())
     }
 
+    /// The next result that comes out here, whatever it is.
+    #[inline]
+    pub(super) fn next(&self) -> Option<Finished> {
+        let finished = self.next_finished()?;
+        if self.keeps_apart { self.keep_apart(finished) } else { Some(finished) }
+    }
+
+    /// The next result, if it is done: what is looked for first.
     #[inline(always)]
-    fn next(&self) -> Option<Finished> {
+    fn next_done(&self) -> Option<Finished> {
+        let (window, served) = (&self.group.window, self.served);
+        // SAFETY: as in `next_finished`.
+        unsafe { window.receive(|cursor| window.next_done(served, cursor)) }
+    }
+
+    /// The next result. It stays the next one until it is released.
+    #[inline(always)]
+    pub(super) fn next_finished(&self) -> Option<Finished> {
         let (window, served) = (&self.group.window, self.served);
         // SAFETY: this is the receive end, and `receive` is not called inside itself.
         unsafe { window.receive(|cursor| window.next_finished(served, cursor)) }
@@ -195,7 +230,10 @@ impl<M: StateMachine> Receiver<M> {
 
     /// The next result after all, or why there is none.
     #[cold]
-    fn next_or_why(&self) -> Result<Finished, TryRecvError> {
+    pub(super) fn next_or_why(&self) -> Result<Finished, TryRecvError> {
+        if let Some(finished) = self.next() {
+            return Ok(finished);
+        }
         let group = &self.group;
         // Before the second look: what was submitted before the close, and what the workers completed
         // before they left, is then visible.
@@ -211,67 +249,34 @@ impl<M: StateMachine> Receiver<M> {
             return Ok(finished);
         }
         if gone {
-            // SAFETY: as in `next`; the workers have left, so this thread claims alone.
+            // SAFETY: as in `next_finished`; the workers have left, so this thread claims alone.
             let orphan = unsafe { group.window.receive(|cursor| group.window.next_orphan(cursor)) };
             if let Some(orphan) = orphan {
                 return Ok(orphan);
             }
         }
-        Err(if closed && group.is_quiet() { TryRecvError::Closed } else { TryRecvError::Empty })
+        if closed && group.is_quiet() {
+            self.end_letters();
+            return Err(TryRecvError::Closed);
+        }
+        Err(TryRecvError::Empty)
     }
 
-    /// The next result, which has been seen. Looked at again, where it is used: handed on through memory it would come
+    /// The next result, which has been seen, and so comes out here. Looked at again, where it is used: handed on through memory it would come
     /// later.
     #[inline(always)]
     fn found(&self) -> Finished {
-        match self.next() {
+        match self.next_finished() {
             Some(finished) => finished,
             None => self.next_or_why().expect("a result stays until it is released"),
         }
     }
 
-    /// Waits for a result, or the end.
-    fn wait(&self, deadline: Option<Instant>) -> Waited {
-        let mut spinner = Spinner::new(self.group.shared().wait);
-        loop {
-            if self.next().is_some() {
-                return Waited::Result;
-            }
-            let pause = spinner.pause();
-            if pause == Pause::Park || spinner.rounds().is_multiple_of(ROUNDS_PER_CLOCK) {
-                if let Some(waited) = self.why() {
-                    return waited;
-                }
-                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                    return Waited::TimedOut;
-                }
-            }
-            if pause == Pause::Park {
-                let mut waited = None;
-                self.group.front.receive_event.wait_until(deadline, || {
-                    waited = self.why();
-                    waited.is_some()
-                });
-                return waited.unwrap_or(Waited::TimedOut);
-            }
-        }
-    }
-
-    /// What ends a wait now, if anything does.
-    #[cold]
-    fn why(&self) -> Option<Waited> {
-        match self.next_or_why() {
-            Ok(_) => Some(Waited::Result),
-            Err(TryRecvError::Closed) => Some(Waited::Closed),
-            Err(TryRecvError::Empty) => None,
-        }
-    }
-
     /// Goes on to the next result.
     #[inline(always)]
-    fn consume(&mut self, receipt: Receipt) {
+    pub(super) fn consume(&self, receipt: Receipt) {
         let (window, served) = (&self.group.window, self.served);
-        // SAFETY: as in `next`.
+        // SAFETY: as in `next_finished`.
         unsafe { window.receive(|cursor| window.consume(served, cursor, receipt)) };
     }
 
@@ -292,7 +297,7 @@ impl<M: StateMachine> Receiver<M> {
     #[inline(always)]
     pub(super) fn consume_done(&mut self, count: u64) {
         let window = &self.group.window;
-        // SAFETY: as in `next`.
+        // SAFETY: as in `next_finished`.
         unsafe { window.receive(|cursor| window.consume_done(cursor, count)) };
     }
 
@@ -300,9 +305,23 @@ impl<M: StateMachine> Receiver<M> {
     #[inline(always)]
     pub(super) fn publish(&self) {
         let window = &self.group.window;
-        // SAFETY: as in `next`.
+        // SAFETY: as in `next_finished`.
         unsafe { window.receive(|cursor| window.publish_received(cursor)) };
         self.group.front.submit_event.notify();
+    }
+
+    /// What is remembered of a finished request beside its slot, if it has been kept.
+    ///
+    /// # Safety
+    ///
+    /// It is not released while the reference lasts.
+    pub(super) unsafe fn kept(&self, finished: Finished) -> Option<&Kept> {
+        if !M::KEEPS {
+            return None;
+        }
+        // SAFETY: a finished slot belongs to the receive end until it is released; it is not, by this function's
+        // contract.
+        unsafe { self.group.window.kept(finished.slot(), |kept| (*kept).if_of(finished.position)) }
     }
 
     pub(super) fn take_failure(&self, receipt: Receipt) -> Failure<M::Error> {
@@ -310,14 +329,6 @@ impl<M: StateMachine> Receiver<M> {
         // SAFETY: a finished slot belongs to the receive end until it is released.
         unsafe { window.cold(receipt.slot(), |cold| std::mem::take(&mut (*cold).failure)) }
     }
-}
-
-/// How a wait ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Waited {
-    Result,
-    Closed,
-    TimedOut,
 }
 
 /// Gives back what a drain has consumed, even if the closure or a `Drop` panics.
@@ -337,6 +348,8 @@ impl<M: StateMachine> Drop for Drain<'_, M> {
 
 impl<M: StateMachine> Drop for Receiver<M> {
     fn drop(&mut self) {
+        // First: then the group may be another's.
+        self.end_letters();
         self.group.shared().drop_receiver(self.group.index());
     }
 }

@@ -30,6 +30,7 @@ pub struct Builder<M: StateMachine> {
     pub(super) window: usize,
     pub(super) batch_max: usize,
     pub(super) drop_oldest: bool,
+    pub(super) dead_letters: usize,
     pub(super) wait: WaitStrategy,
     pub(super) hooks: Vec<Hook<M>>,
     pub(super) stages: Option<Vec<RuntimeStage<M>>>,
@@ -57,6 +58,7 @@ impl<M: StateMachine> Builder<M> {
             window: WINDOW_DEFAULT,
             batch_max: BATCH_DEFAULT,
             drop_oldest: false,
+            dead_letters: 0,
             wait: WaitStrategy::default(),
             hooks: Vec::new(),
             stages: None,
@@ -128,6 +130,14 @@ impl<M: StateMachine> Builder<M> {
     /// as several workers do.
     pub fn drop_oldest(mut self, drop_oldest: bool) -> Self {
         self.drop_oldest = drop_oldest;
+        self
+    }
+
+    /// Dead letters of each group, for groups that are opened with
+    /// [`GroupOptions::dead_letters`](crate::GroupOptions::dead_letters). Default: 0. Each has a payload, made as
+    /// those of the slots are.
+    pub fn dead_letters(mut self, capacity: usize) -> Self {
+        self.dead_letters = capacity;
         self
     }
 
@@ -224,6 +234,11 @@ impl<M: StateMachine> Builder<M> {
     /// Who ends requests of a group: so many threads, and perhaps its submit end.
     pub(super) fn lanes(&self, threads: usize) -> usize {
         threads.saturating_add(usize::from(self.drop_oldest))
+    }
+
+    /// Groups that have dead letters: all or none.
+    pub(super) fn groups_with_letters(&self) -> usize {
+        if self.dead_letters > 0 { self.groups } else { 0 }
     }
 
     pub(super) fn workers_or_default(&self) -> usize {

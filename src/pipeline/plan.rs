@@ -2,12 +2,12 @@
 
 use super::builder::Builder;
 use crate::bell::{Doorbell, GroupSet};
-use crate::common::{Common, Group, Hop, Keeper, KeeperCell, WorkerShared};
+use crate::common::{Common, Group, Hop, Keeper, KeeperCell, Letters, WorkerShared};
 use crate::error::Problem;
 use crate::graph::Graph;
 use crate::limits::{
-    BATCH_MAX, CPU_ID_MAX, GROUPS_MAX, HOOKS_MAX, POOL_THREADS_MAX, POOLS_MAX, STAGES_MAX,
-    STALL_MS_MAX, STALL_MS_MIN, WINDOW_MAX, WINDOW_MIN, WORKERS_MAX,
+    BATCH_MAX, CPU_ID_MAX, DEAD_LETTERS_MAX, GROUPS_MAX, HOOKS_MAX, POOL_THREADS_MAX, POOLS_MAX,
+    STAGES_MAX, STALL_MS_MAX, STALL_MS_MIN, WINDOW_MAX, WINDOW_MIN, WORKERS_MAX,
 };
 use crate::shared::Shared;
 use crate::slab::Slab;
@@ -28,6 +28,7 @@ pub(super) fn problems<M: StateMachine>(builder: &Builder<M>) -> Vec<Problem> {
         ("groups", builder.groups, 1, GROUPS_MAX),
         ("window", builder.window, WINDOW_MIN, WINDOW_MAX),
         ("batch_max", builder.batch_max, 1, BATCH_MAX),
+        ("dead_letters", builder.dead_letters, 0, DEAD_LETTERS_MAX),
     ];
     for (field, value, min, max) in ranges {
         if !(min..=max).contains(&value) {
@@ -205,7 +206,10 @@ impl Plan {
         let worker = Doorbell::bytes(own_groups)
             .saturating_add(GroupSet::bytes(own_groups).saturating_mul(2))
             .saturating_add(Flow::bytes(stages));
+        let letters = Letters::<M::Data, M::Error>::bytes(builder.dead_letters);
+        let lettered = builder.groups_with_letters();
         Slab::<Group<M::Data, M::Error>>::bytes(builder.groups)
+            .saturating_add(lettered.saturating_mul(letters))
             .saturating_add(builder.groups.saturating_mul(window))
             .saturating_add(Slab::<CachePadded<WorkerShared>>::bytes(threads))
             .saturating_add(workers.saturating_mul(worker))
@@ -232,6 +236,11 @@ impl Plan {
         let slots = builder.groups.saturating_mul(builder.window);
         let hops = if M::KEEPS { builder.pools.len() + 1 } else { 0 };
         let hops = hops.saturating_mul(size_of::<Hop>().saturating_add(Hop::bytes(slots)));
+        let of_letters = Letters::<M::Data, M::Error>::queue_bytes(builder.dead_letters);
+        let lettered = builder.groups_with_letters();
+        let queues = queues
+            .saturating_add(lettered.saturating_mul(of_letters))
+            .saturating_add(Slab::<Letters<M::Data, M::Error>>::bytes(lettered));
         size_of::<Shared<M>>()
             .saturating_add(size_of::<Common<M::Data, M::Error>>())
             .saturating_add(builder.workers_or_default().saturating_mul(worker))

@@ -13,7 +13,10 @@ use super::report::{Report, WorkerReport};
 use super::watch::Watch;
 use super::{Pipeline, Plan};
 use crate::bell::{Doorbell, GroupSet};
-use crate::common::{Common, Group, Help, Hop, Keeper, KeeperCell, Progress, Times, WorkerShared};
+use crate::common::{
+    Common, Group, Help, Hop, Keeper, KeeperCell, LetterCell, Letters, Progress, Times,
+    WorkerShared,
+};
 use crate::error::BuildError;
 use crate::panics;
 use crate::request::Context;
@@ -83,6 +86,7 @@ fn wait_plan(asked: WaitStrategy, crowded: bool) -> WaitPlan {
 /// What can be refused, before anything is moved out of the builder.
 struct Parts<M: StateMachine> {
     groups: Slab<Group<M::Data, M::Error>>,
+    letters: Slab<Letters<M::Data, M::Error>>,
     workers: Slab<CachePadded<WorkerShared>>,
     pollers: usize,
     keepers: Slab<KeeperCell<M::Error>>,
@@ -110,6 +114,11 @@ fn allocate<M: StateMachine>(
     let groups = Slab::try_new(builder.groups, |_| {
         Group::new(windows.next().expect("one window for each group"))
     })?;
+    let mut letters = try_with_capacity(builder.groups_with_letters())?;
+    for _ in 0..builder.groups_with_letters() {
+        let payload = &mut builder.payload;
+        letters.push(Slab::try_new(builder.dead_letters, |_| LetterCell::new(payload()))?);
+    }
     let pollers = pins.cpus.len();
     let mut shareds = try_with_capacity(threads)?;
     for thread in 0..threads {
@@ -138,7 +147,20 @@ fn allocate<M: StateMachine>(
     // What follows is allocated by collections that end the process if they get no memory. So it is
     // asked for here, when all else has been had, and given back.
     drop(try_with_capacity::<u8>(unchecked)?);
-    Ok(Parts { groups, workers, pollers, keepers, stage_times, wait, homes: pins.awake_max })
+    let mut letters = letters.into_iter();
+    let letters = Slab::try_new(letters.len(), |_| {
+        Letters::new(letters.next().expect("letters for each group"))
+    })?;
+    Ok(Parts {
+        groups,
+        letters,
+        workers,
+        pollers,
+        keepers,
+        stage_times,
+        wait,
+        homes: pins.awake_max,
+    })
 }
 
 /// An empty vector with room for so many elements.
@@ -187,6 +209,7 @@ impl<M: StateMachine> Parts<M> {
             factory: builder.machine,
             common: Arc::new(Common {
                 groups: self.groups,
+                letters: self.letters,
                 workers: self.workers,
                 drop_oldest: builder.drop_oldest,
                 pollers: self.pollers,

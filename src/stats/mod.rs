@@ -110,6 +110,8 @@ pub struct GroupStats {
     /// Of the dropped requests, those that made room for others
     /// ([`Overflow::DropOldest`](crate::Overflow::DropOldest)).
     pub dropped_oldest: u64,
+    /// Of the received, those that were put into dead letters.
+    pub dead_letters: u64,
     /// Of those in flight, the ones in batches that workers run now.
     pub running: usize,
     /// Sampled times from submission to the start of the first stage.

@@ -54,21 +54,46 @@ impl<T, E> Window<T, E> {
                 Some(Finished::new(place, phase, 0))
             }
             Order::Completion => {
-                let lanes = cursor.read.len();
-                for _ in 0..lanes {
-                    let lane = cursor.lane;
-                    if let Some(slot) = self.completions(lane).peek(cursor.read[lane]) {
-                        let (position, phase) = self.slot(slot).finished(cursor.head);
-                        let place = Place { slot: slot as u32, position };
-                        return Some(Finished::new(place, phase, lane as u16));
-                    }
-                    cursor.lane = if lane + 1 == lanes { 0 } else { lane + 1 };
-                }
-                // The oldest request is likely to finish next: its slot comes along with the entry.
-                sync::prefetch_for_read(self.slot(self.posting.slot(cursor.head)));
-                None
+                let slot = self.next_entry(cursor)?;
+                let (position, phase) = self.slot(slot).finished(cursor.head);
+                let place = Place { slot: slot as u32, position };
+                Some(Finished::new(place, phase, cursor.lane as u16))
             }
         }
+    }
+
+    /// The next finished slot, if it is done.
+    #[inline(always)]
+    pub fn next_done(&self, order: Order, cursor: &mut ReceiveCursor) -> Option<Finished> {
+        match order {
+            Order::Submission => {
+                let place = self.place(Order::Submission, cursor.head);
+                let is_done = self.slot(place.slot()).is_done(place.position);
+                is_done.then(|| Finished::new(place, Phase::Done, 0))
+            }
+            Order::Completion => {
+                let slot = self.next_entry(cursor)?;
+                let position = self.slot(slot).done(cursor.head)?;
+                let place = Place { slot: slot as u32, position };
+                Some(Finished::new(place, Phase::Done, cursor.lane as u16))
+            }
+        }
+    }
+
+    /// The slot that the next entry of a ring names, that of the cursor's lane, in [`Order::Completion`].
+    #[inline(always)]
+    fn next_entry(&self, cursor: &mut ReceiveCursor) -> Option<usize> {
+        let lanes = cursor.read.len();
+        for _ in 0..lanes {
+            let lane = cursor.lane;
+            if let Some(slot) = self.completions(lane).peek(cursor.read[lane]) {
+                return Some(slot);
+            }
+            cursor.lane = if lane + 1 == lanes { 0 } else { lane + 1 };
+        }
+        // The oldest request is likely to finish next: its slot comes along with the entry.
+        sync::prefetch_for_read(self.slot(self.posting.slot(cursor.head)));
+        None
     }
 
     /// The next result's position, and how many from it on are done, up to `max` and as far as their slots

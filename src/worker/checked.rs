@@ -2,6 +2,7 @@
 
 use super::batch::Batch;
 use super::path::Path;
+use super::plain::note_where;
 use crate::cold::{Failure, NEVER_NS, Trace, VOID_NS};
 use crate::common::Control;
 use crate::request::Request;
@@ -48,6 +49,7 @@ impl<M: StateMachine> Batch<'_, M> {
         if phase == Phase::Ready {
             return phase;
         }
+        note_where(request, phase);
         request.cold_mut().deadline_ns = NEVER_NS;
         if sampled {
             let queue_ns = start_ns.saturating_sub(request.cold().submitted_ns);

@@ -119,8 +119,8 @@ impl<M: StateMachine> Runner<'_, M> {
 
     /// Ends a request that this thread owns as cancelled, with all that follow it.
     fn cancel(&self, link: Link) {
-        finish_followers(self.shared, self.seat.lane, link, Phase::Cancelled);
-        end_kept(self.shared, self.seat.lane, link, Phase::Cancelled, (Failure::None, 0));
+        let reason = Reason { failure: Failure::None, status: 0, stage: 0 };
+        self.end_with_followers(link, Phase::Cancelled, reason);
     }
 
     /// As the pipeline closes: lets go of all that is held. Whether there was anything.
@@ -168,16 +168,9 @@ impl<M: StateMachine> Runner<'_, M> {
         let entries = unsafe { Owned::new(&shared.common) };
         match self.take_sent(link) {
             Some(Parked::Dropped) => {
-                let failure = || (Failure::Abandoned, 0);
-                // SAFETY: as above.
-                let before = unsafe {
-                    window.cold(link.slot(), |cold| {
-                        std::mem::replace(&mut (*cold).failure, failure().0)
-                    })
-                };
-                panics::contain(|| drop(before));
-                finish_followers(shared, self.seat.lane, link, Phase::Failed);
-                return end_kept(shared, self.seat.lane, link, Phase::Failed, failure());
+                let stage = entries.entry(link, |entry| entry.stage);
+                let reason = Reason { failure: Failure::Abandoned, status: 0, stage };
+                return self.end_with_followers(link, Phase::Failed, reason);
             }
             Some(Parked::Resumed(stage)) => entries.entry(link, |entry| entry.stage = stage),
             None => {}
@@ -268,20 +261,19 @@ impl<M: StateMachine> Runner<'_, M> {
     pub(super) fn end_held(&mut self, message: &str) {
         // SAFETY: this thread owns what it keeps.
         let entries = unsafe { Owned::new(&self.shared.common) };
-        while let Some((_, link)) = self.keeper(|keeper| keeper.pop_held(&entries, |_| true)) {
-            let failure = || {
-                (Failure::Panic(format!("the machine that held it panicked: {message}").into()), 0)
-            };
-            let window = &self.shared.group(link.group()).window;
-            // SAFETY: as above.
-            let before = unsafe {
-                window
-                    .cold(link.slot(), |cold| std::mem::replace(&mut (*cold).failure, failure().0))
-            };
-            panics::contain(|| drop(before));
-            finish_followers(self.shared, self.seat.lane, link, Phase::Panicked);
-            end_kept(self.shared, self.seat.lane, link, Phase::Panicked, failure());
+        while let Some((stage, link)) = self.keeper(|keeper| keeper.pop_held(&entries, |_| true)) {
+            let message = format!("the machine that held it panicked: {message}");
+            let failure = Failure::Panic(message.into());
+            let reason = Reason { failure, status: 0, stage: stage as u16 };
+            self.end_with_followers(link, Phase::Panicked, reason);
         }
+    }
+
+    /// Ends a request that this thread owns, and all that follow it, for the same reason.
+    fn end_with_followers(&self, link: Link, phase: Phase, reason: Reason<M::Error>) {
+        note_reason(self.shared, link, reason);
+        finish_followers(self.shared, self.seat.lane, link, phase);
+        complete_kept(self.shared, self.seat.lane, link, phase);
     }
 
     pub(super) fn keeper<R>(&self, f: impl FnOnce(&mut Keeper<M::Error>) -> R) -> R {
@@ -290,8 +282,14 @@ impl<M: StateMachine> Runner<'_, M> {
     }
 }
 
-/// How a request failed, for another one: the reason, and its status where that is not the usual one.
-type Reason<E> = (Failure<E>, u32);
+/// How a request failed.
+struct Reason<E> {
+    failure: Failure<E>,
+    /// Its status where that is not the usual one, else 0.
+    status: u32,
+    /// Where it failed, if it did.
+    stage: u16,
+}
 
 /// Ends all that follow a request, which this thread owns, as that one has ended.
 fn finish_followers<M: StateMachine>(shared: &Shared<M>, lane: usize, leader: Link, phase: Phase) {
@@ -302,7 +300,8 @@ fn finish_followers<M: StateMachine>(shared: &Shared<M>, lane: usize, leader: Li
         entries.entry(leader, |entry| std::mem::replace(&mut entry.followers, Link::NONE));
     while let Some(link) = next.some() {
         next = entries.entry(link, |entry| std::mem::replace(&mut entry.next, Link::NONE));
-        end_kept(shared, lane, link, phase, reason(shared, lane, leader, phase));
+        note_reason(shared, link, reason(shared, lane, leader, phase));
+        complete_kept(shared, lane, link, phase);
     }
 }
 
@@ -335,32 +334,33 @@ fn reason<M: StateMachine>(
                 Failure::Panic(message) => Failure::Panic(message.clone()),
                 Failure::Cycle(trace) => Failure::Cycle(trace.clone()),
             };
-            (failure, cold.status_of(position).unwrap_or(0))
+            Reason { failure, status: cold.status_of(position).unwrap_or(0), stage: cold.stage }
         })
     }
 }
 
-/// Ends a kept request that this thread owns, and whose stages do not run.
-fn end_kept<M: StateMachine>(
-    shared: &Shared<M>,
-    lane: usize,
-    link: Link,
-    phase: Phase,
-    (failure, status): Reason<M::Error>,
-) {
-    let group = shared.group(link.group());
-    let window = &group.window;
+/// Takes note of the reason for which a kept request that this thread owns, and whose stages do not run, is to end.
+fn note_reason<M: StateMachine>(shared: &Shared<M>, link: Link, reason: Reason<M::Error>) {
+    let window = &shared.group(link.group()).window;
     let position = window.slot(link.slot()).position(window.tail());
     // SAFETY: this thread owns the request.
     let before = unsafe {
         window.cold(link.slot(), |cold| {
             let cold = &mut *cold;
             cold.deadline_ns = NEVER_NS;
-            (cold.status, cold.status_at) = (status, position);
-            std::mem::replace(&mut cold.failure, failure)
+            (cold.status, cold.status_at) = (reason.status, position);
+            cold.stage = reason.stage;
+            std::mem::replace(&mut cold.failure, reason.failure)
         })
     };
     panics::contain(|| drop(before));
+}
+
+/// Hands such a request to its receiver.
+fn complete_kept<M: StateMachine>(shared: &Shared<M>, lane: usize, link: Link, phase: Phase) {
+    let group = shared.group(link.group());
+    let window = &group.window;
+    let position = window.slot(link.slot()).position(window.tail());
     let claimed = Claimed { first: position, len: 1, order: window.order() };
     window.complete(lane, claimed, &[link.slot() as u32], Some(&[phase]));
     shared.workers[lane].progress.count_kept_ended();

@@ -144,7 +144,10 @@ impl<M: StateMachine> Batch<'_, M> {
             }
             match self.follow(behind - 1, step, request) {
                 Err(Phase::Done) => return Ran::Done,
-                Err(phase) => return Ran::Ended(phase),
+                Err(phase) => {
+                    note_where(request, phase);
+                    return Ran::Ended(phase);
+                }
                 Ok(next) if visits_max.is_none_or(|max| visits > max) => {
                     self.enter(next);
                     return Ran::Unfinished(visits);
@@ -199,6 +202,14 @@ impl<M: StateMachine> Batch<'_, M> {
         };
         self.progress.flow.leave(stage);
         Err(phase)
+    }
+}
+
+/// A request has ended so in the stage that the worker is in: takes note of that where it may be asked for. (One that is
+/// kept may be in other hands.)
+pub(super) fn note_where<M: StateMachine>(request: &mut Request<'_, M>, phase: Phase) {
+    if phase.is_dead() {
+        request.cold_mut().stage = request.stage().index() as u16;
     }
 }
 

@@ -152,24 +152,25 @@ impl<'s, M: StateMachine> Runner<'s, M> {
         for at in from..batch.claimed.len {
             self.progress.flow.turn_back(stage);
             let message = format!("the machine's factory panicked: {cause}");
-            self.panicked(batch, at, message.into_boxed_str());
+            self.panicked(batch, at, stage, message.into_boxed_str());
         }
     }
 
     /// Ends the request that panicked inside a stage, or in a hook before it.
     #[cold]
     pub(super) fn end_panicked(&mut self, batch: &Batch<'_, M>, at: usize, message: Box<str>) {
-        if let Some((stage, _)) = self.progress.stage_and_group() {
+        let place = self.progress.stage_and_group();
+        if let Some((stage, _)) = place {
             match std::mem::replace(&mut self.path.has_entered, true) {
                 true => self.progress.flow.leave(stage),
                 false => self.progress.flow.turn_back(stage),
             }
         }
-        self.panicked(batch, at, message);
+        self.panicked(batch, at, place.map_or(0, |(stage, _)| stage), message);
     }
 
-    /// Ends one request as panicked.
-    fn panicked(&mut self, batch: &Batch<'_, M>, at: usize, message: Box<str>) {
+    /// Ends one request as panicked in this stage.
+    fn panicked(&mut self, batch: &Batch<'_, M>, at: usize, stage: usize, message: Box<str>) {
         let window = &batch.group.window;
         let slot = batch.slot(at);
         // SAFETY: the slot was claimed by this worker and is not yet completed; the panic has ended
@@ -177,6 +178,7 @@ impl<'s, M: StateMachine> Runner<'s, M> {
         let before = unsafe {
             window.cold(window.index_of(slot), |cold| {
                 (*cold).deadline_ns = NEVER_NS;
+                (*cold).stage = stage as u16;
                 std::mem::replace(&mut (*cold).failure, Failure::Panic(message))
             })
         };

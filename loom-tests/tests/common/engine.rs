@@ -45,6 +45,12 @@ pub fn shedding_engine(window: usize) -> Engine {
     model::shared_of(sizes, extras, || Machine)
 }
 
+/// An engine of two workers and one group, with so many dead letters.
+pub fn lettered_engine(window: usize, dead_letters: usize) -> Engine {
+    let sizes = Sizes { groups: 1, workers: 2, window, first_position: 1 };
+    model::shared_of(sizes, Extras { dead_letters, ..Extras::default() }, || Machine)
+}
+
 /// The group, opened.
 pub fn open(
     engine: &Engine,

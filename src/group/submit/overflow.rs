@@ -5,7 +5,7 @@ use crate::common::{Control, Overflow};
 use crate::slot::Phase;
 use crate::stage::StateMachine;
 use crate::sync::Ordering;
-use crate::wait::{Pause, ROUNDS_PER_CLOCK, Spinner};
+use crate::wait::wait_for;
 use crate::window::Place;
 use std::time::Instant;
 
@@ -90,21 +90,8 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     /// Waits until there may be a free slot, or a refusal; `false` if neither came in time.
     #[cold]
     pub(super) fn wait_for_space(&mut self, deadline: Option<Instant>) -> bool {
-        let ready = || self.is_worth_a_try();
-        let mut spinner = Spinner::new(self.group.shared().wait);
-        loop {
-            if ready() {
-                return true;
-            }
-            if spinner.pause() == Pause::Park {
-                return self.group.front.submit_event.wait_until(deadline, ready);
-            }
-            if let Some(deadline) = deadline
-                && spinner.rounds().is_multiple_of(ROUNDS_PER_CLOCK)
-                && Instant::now() >= deadline
-            {
-                return ready();
-            }
-        }
+        let (plan, event) = (self.group.shared().wait, &self.group.front.submit_event);
+        let ready = || self.is_worth_a_try().then_some(());
+        wait_for(plan, event, deadline, ready, ready).is_some()
     }
 }
