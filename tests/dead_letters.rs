@@ -4,6 +4,8 @@
 mod common;
 #[path = "dead_letters/drops.rs"]
 mod drops;
+#[path = "dead_letters/kept.rs"]
+mod kept;
 #[path = "dead_letters/random.rs"]
 mod random;
 
@@ -445,4 +447,40 @@ fn a_drop_that_panics_costs_no_letter() {
 fn random_groups_lose_nothing() {
     let _dog = watchdog(120);
     random::random();
+}
+
+#[test]
+fn each_end_of_a_kept_request_goes_to_its_end() {
+    let _dog = watchdog(60);
+    kept::each_end_goes_to_its_end();
+}
+
+#[test]
+fn followers_of_a_leader_that_failed_have_letters_of_their_own() {
+    let _dog = watchdog(60);
+    kept::followers_have_letters_of_their_own();
+}
+
+#[test]
+fn a_panic_has_a_letter_for_each_that_was_held() {
+    let _dog = watchdog(60);
+    kept::a_panic_has_a_letter_for_each_that_was_held();
+}
+
+#[test]
+fn what_is_kept_and_finds_no_machine_has_a_letter() {
+    let _dog = watchdog(60);
+    kept::without_a_machine();
+}
+
+#[test]
+fn what_is_cancelled_while_it_is_kept_has_no_letter() {
+    let _dog = watchdog(60);
+    kept::what_is_cancelled_has_none();
+}
+
+#[test]
+fn what_expires_while_it_is_kept_has_a_letter() {
+    let _dog = watchdog(60);
+    kept::what_expires_has_one();
 }

@@ -4,6 +4,8 @@
 mod common;
 #[path = "overflow/flood.rs"]
 mod flood;
+#[path = "overflow/kept.rs"]
+mod kept;
 
 use common::{
     Act, Gate, Job, LONG, Lab, ORDERS, assert_balanced, assert_quiet, ending, eventually, finish,
@@ -442,4 +444,22 @@ fn a_policy_ends_with_its_opening() {
 fn random_floods_lose_nothing() {
     let _dog = watchdog(120);
     flood::random();
+}
+
+#[test]
+fn the_oldest_that_nobody_keeps_makes_room() {
+    let _dog = watchdog(60);
+    kept::the_oldest_that_nobody_has();
+}
+
+#[test]
+fn a_window_of_requests_that_are_kept_is_full() {
+    let _dog = watchdog(60);
+    kept::a_window_in_other_hands_is_full();
+}
+
+#[test]
+fn random_floods_of_requests_that_are_kept_lose_nothing() {
+    let _dog = watchdog(120);
+    kept::random();
 }

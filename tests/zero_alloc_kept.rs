@@ -1,11 +1,14 @@
 //! After the build and a warm-up nothing is allocated or freed, by any thread, for requests that are retried, held,
-//! suspended, described, and run by pools.
+//! suspended, described, run by pools, and put into letters when they fail.
 
 mod common;
 
 use common::counting::{Counting, calls};
 use common::{ORDERS, watchdog};
-use stageline::{Pipeline, Pool, Request, RequestGroup, Retry, Step, Ticket, state_machine};
+use stageline::{
+    DeadLetters, GroupOptions, Pipeline, Pool, Request, RequestGroup, Retry, Step, Ticket,
+    state_machine,
+};
 use std::sync::Mutex;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
@@ -60,16 +63,23 @@ impl Everything {
     }
 }
 
-/// Streams requests through, a window full at a time. How many were done.
-fn stream(group: &mut RequestGroup<Everything>, count: u64) -> u64 {
+/// Streams requests through, a window full at a time. How many were done; the others come as letters, unless they are full.
+fn stream(
+    group: &mut RequestGroup<Everything>,
+    letters: &mut DeadLetters<Everything>,
+    count: u64,
+) -> u64 {
     let (mut sent, mut back, mut done) = (0, 0, 0);
     while back < count {
         while sent < count && group.try_submit(sent).is_ok() {
             sent += 1;
         }
-        let output = group.recv().unwrap();
-        done += u64::from(output.is_done());
-        back += 1;
+        // Where the last ones have become letters, nothing is in flight.
+        if let Ok(output) = group.recv() {
+            done += u64::from(output.is_done());
+            back += 1;
+        }
+        back += letters.drain(WINDOW, |letter| assert!(!letter.outcome().is_done())) as u64;
     }
     done
 }
@@ -87,16 +97,19 @@ fn nothing_is_allocated_for_what_is_kept() {
         });
         let tickets = Mutex::new(tickets);
         let machine = move || Everything { tickets: tickets.lock().unwrap().clone() };
-        let builder = Pipeline::builder(machine).workers(workers).groups(2).window(WINDOW);
+        let builder =
+            Pipeline::builder(machine).workers(workers).groups(2).window(WINDOW).dead_letters(8);
         let builder = builder.retry(Retry::attempts(3).first(Duration::from_micros(20)));
         let pipeline = builder.pool(Pool::threads("writers", 2)).build().unwrap();
         for order in ORDERS {
-            let mut group = pipeline.open(order).unwrap();
+            let mut group = pipeline.open(GroupOptions::new(order).dead_letters()).unwrap();
+            let mut letters = group.dead_letters().unwrap();
             // Twice for the warm-up: threads wake in other ways the second time.
-            (0..2).for_each(|_| assert_eq!(stream(&mut group, 4_000), 3_000));
+            (0..2).for_each(|_| assert_eq!(stream(&mut group, &mut letters, 4_000), 3_000));
             let before = calls();
-            assert_eq!(stream(&mut group, 16_000), 12_000);
+            assert_eq!(stream(&mut group, &mut letters, 16_000), 12_000);
             assert_eq!(calls() - before, 0, "{order:?}, {workers} workers");
+            assert!(group.stats().dead_letters > 0);
         }
         common::finish(pipeline);
         clerk.join().unwrap();

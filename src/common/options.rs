@@ -29,7 +29,8 @@ pub enum Overflow {
     /// [`GroupStats::dropped_oldest`](crate::GroupStats::dropped_oldest). `submit` then waits until the
     /// receiver has given a slot back; `try_submit` says `Full` if it has not yet. At most one request is
     /// dropped for each that is accepted, however often a submission is tried. Where workers have claimed
-    /// all requests it is as [`Block`](Self::Block).
+    /// all requests it is as [`Block`](Self::Block); what is held, suspended, in a pool or to be retried has been
+    /// claimed.
     ///
     /// In [`Order::Submission`] the receiver comes to a dropped request after those before it. Needs
     /// [`Builder::drop_oldest`](crate::Builder::drop_oldest).
@@ -94,8 +95,8 @@ impl GroupOptions {
         self
     }
 
-    /// Results that failed, panicked, ended as cyclic, or expired, do not come out of the receive end, but of
-    /// an end of their own: see [`DeadLetters`](crate::DeadLetters), which
+    /// Results that failed (spent their retries and abandoned ones with them), panicked, ended as cyclic, or expired, do
+    /// not come out of the receive end, but of an end of their own: see [`DeadLetters`](crate::DeadLetters), which
     /// [`RequestGroup::dead_letters`](crate::RequestGroup::dead_letters) hands out. Needs
     /// [`Builder::dead_letters`](crate::Builder::dead_letters).
     pub fn dead_letters(mut self) -> Self {

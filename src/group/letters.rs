@@ -19,7 +19,7 @@ use std::ptr::{self, NonNull};
 use std::time::{Duration, Instant};
 
 impl<M: StateMachine> Receiver<M> {
-    /// The end at which the results come out that failed, panicked, ended as cyclic, or expired, if the group
+    /// The end at which the results come out that failed, were abandoned, panicked, ended as cyclic, or expired, if the group
     /// was opened with [`GroupOptions::dead_letters`](crate::GroupOptions::dead_letters) and it has not
     /// been handed out before.
     pub fn dead_letters(&mut self) -> Option<DeadLetters<M>> {
@@ -85,13 +85,14 @@ impl<M: StateMachine> Receiver<M> {
     }
 }
 
-/// The dead-letter end of a group: what failed, panicked, ended as cyclic, or expired comes out here and not at
-/// the [`Receiver`], as letters of which the pipeline has a fixed number
+/// The dead-letter end of a group: what failed, was abandoned, panicked, ended as cyclic, or expired comes out here and
+/// not at the [`Receiver`], as letters of which the pipeline has a fixed number
 /// ([`Builder::dead_letters`](crate::Builder::dead_letters)).
 ///
 /// The receive end fills a letter when it comes to such a result in its turn, and gives the slot back; so
 /// letters come in its order, and while it is not asked nothing comes. The request counts as what it ended as, and as
-/// received. While no letter is empty such results come out at the receive end, as they would without this end, and
+/// received. Each of those that share the outcome of a leader ([`Request::hold`](crate::Request::hold)) has a letter of its
+/// own, in its own group. While no letter is empty such results come out at the receive end, as they would without this end, and
 /// so they do when it has been dropped: letters that are left in it are then lost.
 ///
 /// A group can be opened anew when this end is dropped, too.
@@ -262,7 +263,8 @@ impl<'a, M: StateMachine> DeadLetter<'a, M> {
         )
     }
 
-    /// The stage that the request was in as it ended, or was about to enter.
+    /// The stage that the request was in as it ended, or was about to enter; of one that shares the outcome of a leader,
+    /// that of the leader.
     pub fn stage(&self) -> StageId<M> {
         StageId::new(self.letter().stage)
     }
