@@ -1,0 +1,338 @@
+//! The command, as a user runs it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+}
+
+fn stageline(arguments: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stageline"));
+    command.args(arguments).current_dir(folder);
+    command
+}
+
+fn script(text: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("main.lua"), format!("local s = require(\"stageline\")\n{text}"))
+        .unwrap();
+    folder
+}
+
+/// Runs it with this input; `(status, stdout, stderr)`.
+fn run(command: &mut Command, input: &str) -> (i32, String, String) {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    let feed = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+    let output = child.wait_with_output().unwrap();
+    feed.join().unwrap();
+    told(output)
+}
+
+fn told(output: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent =
+        Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn lines_go_through() {
+    let folder = script(
+        "s.pipeline { s.stdin {}, s.lua { handle = function(m) m.data = m.data:upper() end }, s.stdout {} }",
+    );
+    let (code, out, err) =
+        run(&mut stageline(&["run", "main.lua"], folder.path()), "one\ntwo\nthree");
+    assert_eq!((code, out.as_str()), (0, "ONE\nTWO\nTHREE\n"), "{err}");
+    assert!(err.contains("3 messages in") && err.contains("3 done, 0 dropped, 0 failed"), "{err}");
+    let (code, out, err) = run(&mut stageline(&["run", "-q", "main.lua"], folder.path()), "");
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+}
+
+#[test]
+fn a_failure_is_told_and_ends_in_1() {
+    let text = "s.pipeline { s.stdin {}, s.lua { handle = function(m) if m.data == 'x' then error('no x') end end }, s.stdout {} }";
+    let folder = script(text);
+    let summary = folder.path().join("summary.json");
+    let arguments = ["run", "main.lua", "--json-summary", summary.to_str().unwrap()];
+    let (code, out, err) = run(&mut stageline(&arguments, folder.path()), "a\nx\nb\n");
+    assert_eq!((code, out.as_str()), (1, "a\nb\n"), "{err}");
+    assert!(err.contains("a message failed at `lua` with status 290: line 2: no x"), "{err}");
+    let summary: serde_json::Value = serde_json::from_slice(&fs::read(summary).unwrap()).unwrap();
+    assert_eq!((&summary["total"]["done"], &summary["total"]["failed"]), (&2.into(), &1.into()));
+    assert_eq!(summary["clean"], false);
+}
+
+#[test]
+fn a_wrong_script_ends_in_78_and_wrong_usage_in_2() {
+    let folder = script("s.pipeline { s.stdni {} }");
+    for command in ["run", "check"] {
+        let (code, out, err) = run(&mut stageline(&[command, "main.lua"], folder.path()), "");
+        assert_eq!((code, out.as_str()), (78, ""));
+        assert!(
+            err.contains("main.lua:2: there is no component `stdni`; did you mean `stdin`?"),
+            "{err}"
+        );
+        assert!(err.contains("    2 | s.pipeline { s.stdni {} }"), "{err}");
+    }
+    assert_eq!(run(&mut stageline(&["run", "absent.lua"], folder.path()), "").0, 78);
+    assert_eq!(run(&mut stageline(&["rnu"], folder.path()), "").0, 2);
+}
+
+#[test]
+fn check_shows_the_pipeline() {
+    let folder = script(
+        "s.pipeline { s.stdin {}, { name = 'a', s.null {}, routes = { { status = 0, to = 'b' } } }, { name = 'b', s.null {} } }",
+    );
+    let (code, out, _) = run(&mut stageline(&["check", "main.lua"], folder.path()), "");
+    assert_eq!(code, 0);
+    assert!(out.contains("a (null) -> b (null)   if status 0"), "{out}");
+    for (format, part) in [("dot", "digraph"), ("mermaid", "graph LR")] {
+        let (code, out, _) =
+            run(&mut stageline(&["check", "--format", format, "main.lua"], folder.path()), "");
+        assert!(code == 0 && out.contains(part), "{out}");
+    }
+    let folder = script("s.pipeline { s.stdin {}, { s.null {}, otherwise = 'end' }, s.count {} }");
+    let (code, _, err) = run(&mut stageline(&["check", "main.lua"], folder.path()), "");
+    assert!(code == 0 && err.contains("warning: no message comes to the stage `count`"), "{err}");
+}
+
+#[test]
+fn components_are_described() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, all, _) = run(&mut stageline(&["components"], folder.path()), "");
+    assert_eq!(code, 0);
+    for line in all.lines() {
+        let name = line.split_whitespace().next().unwrap();
+        let (code, page, _) = run(&mut stageline(&["components", name], folder.path()), "");
+        assert!(code == 0 && page.starts_with(name), "{name}");
+    }
+    let (code, _, err) = run(&mut stageline(&["components", "stdotu"], folder.path()), "");
+    assert!(code == 2 && err.contains("did you mean `stdout`?"), "{err}");
+}
+
+#[test]
+fn colours_are_where_they_are_wanted() {
+    let folder = script("s.stdni {}");
+    let colored = |arguments: &[&str]| {
+        let mut command = stageline(arguments, folder.path());
+        run(&mut command, "").2.contains('\x1b')
+    };
+    assert!(!colored(&["check", "main.lua"]), "stderr is no terminal");
+    assert!(colored(&["--color", "always", "check", "main.lua"]));
+    assert!(!colored(&["--color", "never", "check", "main.lua"]));
+}
+
+#[test]
+fn completions_and_the_man_page_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, out, _) = run(&mut stageline(&["completions", shell], folder.path()), "");
+        assert!(code == 0 && out.contains("stageline"));
+    }
+    let (code, out, _) = run(&mut stageline(&["man"], folder.path()), "");
+    assert!(code == 0 && out.contains(".TH stageline"), "{out}");
+}
+
+#[test]
+fn a_reader_that_goes_is_a_clean_end() {
+    let folder = script("s.pipeline { s.generator { template = 'line {n}' }, s.stdout {} }");
+    let mut child = stageline(&["run", "main.lua"], folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "line 0");
+    drop(lines);
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{err}");
+}
+
+#[test]
+fn the_first_signal_drains() {
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let folder = script(
+            "s.pipeline { s.generator { template = '{n}' }, s.file_sink { path = 'out.txt' } }",
+        );
+        let out = folder.path().join("out.txt");
+        let mut child =
+            stageline(&["run", "main.lua", "--json-summary", "summary.json"], folder.path())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+        let size = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+        let part = folder.path().join("out.txt.part");
+        wait_for("something is written", || size(&out) + size(&part) > 1000);
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        let summary = fs::read(folder.path().join("summary.json")).unwrap();
+        let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+        let count = summary["total"]["emitted"].as_u64().unwrap();
+        assert_eq!(summary["total"]["done"].as_u64(), Some(count));
+        let written = fs::read_to_string(&out).unwrap();
+        let mut numbers: Vec<u64> = written.lines().map(|line| line.parse().unwrap()).collect();
+        numbers.sort_unstable();
+        assert!(numbers.iter().copied().eq(0..count), "each line once");
+    }
+}
+
+#[test]
+fn the_second_signal_ends_at_once() {
+    let text = "s.pipeline { s.generator { count = 1 }, s.lua { handle = function() local t = os.clock() while os.clock() - t < 9 do end end } }";
+    let folder = script(text);
+    let mut child =
+        stageline(&["run", "main.lua"], folder.path()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    std::thread::sleep(Duration::from_millis(300));
+    signal(&child, "TERM");
+    let mut line = String::new();
+    err.read_line(&mut line).unwrap();
+    assert!(line.contains("a second signal ends at once"), "{line}");
+    let start = Instant::now();
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    err.read_to_string(&mut line).unwrap();
+    assert!(line.contains("1 messages were left"), "{line}");
+}
+
+#[test]
+fn a_new_pipeline_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(&mut stageline(&["new", "pipeline", "mine"], folder.path()), "").0, 0);
+    let (code, out, err) = run(&mut stageline(&["run", "mine.lua"], folder.path()), "");
+    assert_eq!((code, out.as_str()), (0, "0\n2\n4\n6\n8\n10\n12\n14\n16\n18\n"), "{err}");
+    let (code, _, err) = run(&mut stageline(&["new", "pipeline", "mine"], folder.path()), "");
+    assert!(code == 1 && err.contains("mine.lua is there already"), "{err}");
+    assert_eq!(run(&mut stageline(&["new", "pipeline", "../x"], folder.path()), "").0, 1);
+}
+
+fn plugin_pipeline(library: &str, attributes: &str) -> String {
+    format!(
+        "local s = require('stageline')\ns.pipeline {{ s.stdin {{}}, s.plugin('{library}', {{ {attributes} }}), s.stdout {{}} }}"
+    )
+}
+
+#[test]
+fn a_new_component_in_c_builds_and_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(&mut stageline(&["new", "component", "--c", "shout"], folder.path()), "").0, 0);
+    let built = Command::new("cc")
+        .args([
+            "-shared",
+            "-fPIC",
+            "-O2",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-o",
+            "shout/shout.so",
+            "shout/shout.c",
+        ])
+        .current_dir(folder.path())
+        .status()
+        .unwrap();
+    assert!(built.success());
+    fs::write(folder.path().join("main.lua"), plugin_pipeline("shout/shout.so", "")).unwrap();
+    let (code, out, err) = run(&mut stageline(&["run", "main.lua"], folder.path()), "hello\n");
+    assert_eq!((code, out.as_str()), (0, "HELLO\n"), "{err}");
+}
+
+#[test]
+fn a_new_component_in_rust_builds_and_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let sdk = root().join("crates/component");
+    let arguments = ["new", "component", "--sdk", sdk.to_str().unwrap(), "quote"];
+    assert_eq!(run(&mut stageline(&arguments, folder.path()), "").0, 0);
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--offline", "--manifest-path", "quote/Cargo.toml"])
+        .env_remove("CARGO_TARGET_DIR")
+        .current_dir(folder.path())
+        .status()
+        .unwrap();
+    assert!(built.success());
+    let library = format!(
+        "quote/target/debug/{}quote{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    );
+    fs::write(folder.path().join("main.lua"), plugin_pipeline(&library, "prefix = '| '")).unwrap();
+    let (code, out, err) = run(&mut stageline(&["run", "main.lua"], folder.path()), "hello\n");
+    assert_eq!((code, out.as_str()), (0, "| hello\n"), "{err}");
+}
+
+/// The script of gopiper's documentation, word for word, with the plugins at the paths that it names.
+#[test]
+fn the_script_of_gopiper_runs_unchanged() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("target");
+    let built = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--quiet",
+            "--offline",
+            "-p",
+            "stdin-component",
+            "-p",
+            "stdout-component",
+            "--target-dir",
+        ])
+        .arg(&target)
+        .current_dir(root())
+        .status()
+        .unwrap();
+    assert!(built.success());
+    fs::create_dir(folder.path().join("build")).unwrap();
+    for name in ["stdin", "stdout"] {
+        let library = target.join(format!("debug/lib{name}_component.so"));
+        fs::copy(library, folder.path().join(format!("build/{name}_component.so"))).unwrap();
+    }
+    let text = "local gopiper = require(\"gopiper\")\nlocal components = {\n  gopiper.loadComponent(\"build/stdin_component.so\", {}),\n  \
+                gopiper.loadComponent(\"build/stdout_component.so\", {}),\n}\ngopiper.createPipeline(components)\n";
+    fs::write(folder.path().join("main.lua"), text).unwrap();
+    let (code, out, err) = run(&mut stageline(&["run", "main.lua"], folder.path()), "a\nb\n");
+    assert_eq!((code, out.as_str()), (0, "a\nb\n"), "{err}");
+    let by_name = text
+        .replace("build/stdin_component.so", "stdin")
+        .replace("build/stdout_component.so", "stdout");
+    fs::write(folder.path().join("main.lua"), by_name).unwrap();
+    let (code, out, err) = run(&mut stageline(&["run", "main.lua"], folder.path()), "a\nb\n");
+    assert_eq!((code, out.as_str()), (0, "a\nb\n"), "{err}");
+}
+
+#[test]
+fn a_plugin_that_is_none_is_told_with_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("text.so"), "no library").unwrap();
+    for (library, part) in [("absent.so", "absent.so"), ("text.so", "text.so")] {
+        fs::write(folder.path().join("main.lua"), plugin_pipeline(library, "")).unwrap();
+        let (code, _, err) = run(&mut stageline(&["check", "main.lua"], folder.path()), "");
+        assert!(code == 78 && err.contains("main.lua:2:") && err.contains(part), "{err}");
+    }
+}
