@@ -216,7 +216,8 @@ fn nothing_is_allocated_after_the_build() {
     let _dog = watchdog(rounds().saturating_mul(300));
     let before = calls();
     drop(std::hint::black_box(Box::new(1)));
-    assert_eq!(calls() - before, 2, "the allocator counts");
+    // A thread that has just been started may allocate, too.
+    assert!(calls() - before >= 2, "the allocator does not count");
     for (order, workers) in ORDERS.into_iter().flat_map(|order| [(order, 1), (order, 3)]) {
         let pipeline = builder(workers).build().unwrap();
         let what = |what| format!("{what}, {order:?}, {workers} workers");
