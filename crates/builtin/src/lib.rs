@@ -30,16 +30,3 @@ pub fn builtins() -> impl Iterator<Item = Builtin> {
 pub fn builtin(name: &str) -> Option<Builtin> {
     builtins().find(|builtin| builtin.spec.name == name)
 }
-
-/// TEMPORARY
-pub const OUTPUT_CLOSED: u32 = 240;
-/// TEMPORARY
-pub struct Condition(String);
-impl Condition {
-    /// x
-    pub fn new(text: &str) -> Result<Self, String> { Ok(Self(text.to_owned())) }
-    /// x
-    pub fn text(&self) -> &str { &self.0 }
-    /// x
-    pub fn holds(&self, _data: &[u8]) -> bool { false }
-}
