@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! source, sink ──► codec
-//! transform
+//!            └──► factory
+//! transform ────► factory
 //! ```
 
 mod codec;
+mod factory;
 mod sink;
 mod source;
 mod transform;
