@@ -7,7 +7,9 @@
 //! ```
 
 mod codec;
+mod expression;
 mod factory;
+mod json;
 mod sink;
 mod source;
 mod transform;
