@@ -40,6 +40,13 @@ pub(crate) const DECODE: [AttributeSpec; 6] = [
     ),
 ];
 
+/// How a source parts datagrams: as [`DECODE`], but that they are whole by themselves.
+pub(crate) const DECODE_DATAGRAMS: [AttributeSpec; 6] = {
+    let mut attributes = DECODE;
+    attributes[0].default = Some("none");
+    attributes
+};
+
 /// The bounds of `message_max`.
 const MESSAGE_MAX_LEAST: u64 = 1;
 const MESSAGE_MAX_MOST: u64 = 1 << 30;
@@ -92,6 +99,8 @@ impl fmt::Display for Bad {
 pub(crate) struct Frame<'a> {
     pub(crate) data: Result<&'a [u8], Bad>,
     pub(crate) at: Position,
+    /// The header of the stream, if it has one and it has come.
+    pub(crate) header: &'a [u8],
 }
 
 /// What decoders are made of.
@@ -194,9 +203,9 @@ impl Decoder {
         self.byte = byte;
     }
 
-    /// The header, if the stream has one and it has come.
-    pub(crate) fn header(&self) -> &[u8] {
-        &self.header
+    /// Positions count from here again.
+    pub(crate) fn restart(&mut self) {
+        (self.byte, self.line) = (0, 1);
     }
 
     /// How many bytes have come of a message that is not whole yet.
@@ -249,7 +258,7 @@ impl Decoder {
 
     fn lend<'a>(&'a self, cut: Cut, head: &'a [u8]) -> Frame<'a> {
         let whole = if cut.is_carried { &self.carry } else { head };
-        Frame { data: cut.body.map(|body| &whole[body]), at: cut.at }
+        Frame { data: cut.body.map(|body| &whole[body]), at: cut.at, header: &self.header }
     }
 
     fn skip_blank(&mut self, chunk: &mut &[u8]) {

@@ -91,7 +91,7 @@ fn csv_records_may_have_several_lines() {
     expect("csv", bytes, &expected);
     let mut csv = decoder("csv", 8);
     let _ = all(&mut csv, [&bytes[..]]);
-    assert_eq!(csv.header(), b"a,b");
+    assert_eq!(csv.header, b"a,b");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_csv_header_is_wanted_or_not_and_fits() {
     let values = [("codec", "csv".into()), ("csv_header", false.into())];
     let mut without = decoding(&values).unwrap().decoder();
     assert_eq!(all(&mut without, [&b"a\nb\n"[..]]).len(), 2);
-    assert_eq!(without.header(), b"");
+    assert_eq!(without.header, b"");
     let error = "! the header is too large: 10 bytes are more than the 8 that there may be";
     let expected = [(error, "line 1, byte 0"), ("2", "line 3, byte 12")];
     expect("csv", b"123456,89\n1\n2\n", &expected);

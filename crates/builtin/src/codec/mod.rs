@@ -13,7 +13,7 @@ mod ndjson;
 mod none;
 
 pub(crate) use csv::HEADER;
-pub(crate) use decoder::{Bad, DECODE, Decoder, Decoding, Frame, Position};
+pub(crate) use decoder::{Bad, DECODE, DECODE_DATAGRAMS, Decoder, Decoding, Frame};
 pub(crate) use encoder::{ENCODE, Encoder};
 
 use crate::factory::defaulted;
