@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! stdin, file_source, tcp_source, unix_source, udp_source ──► feed, wait
+//! file_source ──► tail
 //! tcp_source, unix_source ──► streams
 //! udp_source, unix_source ──► datagrams
 //! generator
@@ -9,9 +10,11 @@
 
 mod datagrams;
 mod feed;
+mod file_source;
 mod generator;
 mod stdin;
 mod streams;
+mod tail;
 mod tcp_source;
 mod udp_source;
 mod unix_source;
@@ -23,6 +26,7 @@ use std::io;
 
 pub(crate) const ALL: &[Builtin] = &[
     builtin::<stdin::Stdin>(),
+    builtin::<file_source::FileSource>(),
     builtin::<tcp_source::TcpSource>(),
     builtin::<udp_source::UdpSource>(),
     builtin::<unix_source::UnixSource>(),

@@ -1,0 +1,191 @@
+//! A file that grows, is replaced, or cut.
+//!
+//! 1. It is read to its end.
+//! 2. At its end the file that has its name now is looked at. Is it another one, what was written to the old one
+//!    meanwhile is read, then it is finished, and the other is opened.
+//! 3. Is it the same one, and shorter than what was read of it, it is finished and read from its beginning.
+//! 4. Has nothing its name, the old one is kept until something has.
+
+use super::feed::{Feed, Origin, Stop};
+use super::file_source::{To, failed};
+use crate::codec::{Decoder, Decoding};
+use flate2::read::MultiGzDecoder;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// What a file that is packed by gzip begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// How many chunks are read of a file before the next one has its turn.
+const CHUNKS: usize = 16;
+
+/// A file that is read as it is, or unpacked.
+pub(super) enum Opened {
+    Plain(File),
+    Packed(MultiGzDecoder<File>),
+}
+
+pub(super) fn open(path: &Path) -> io::Result<Opened> {
+    let file = File::open(path)?;
+    let mut magic = [0; GZIP.len()];
+    // What is shorter is not packed; what cannot be read so is no file that could be.
+    let is_packed = file.read_exact_at(&mut magic, 0).is_ok() && magic == GZIP;
+    Ok(if is_packed { Opened::Packed(MultiGzDecoder::new(file)) } else { Opened::Plain(file) })
+}
+
+impl Opened {
+    pub(super) fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = match self {
+                Self::Plain(file) => file.read(chunk),
+                Self::Packed(unpacked) => unpacked.read(chunk),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn metadata(&self) -> io::Result<Metadata> {
+        match self {
+            Self::Plain(file) => file.metadata(),
+            Self::Packed(unpacked) => unpacked.get_ref().metadata(),
+        }
+    }
+}
+
+/// A file and what was read of it.
+struct Reading {
+    opened: Opened,
+    decoder: Decoder,
+    device: u64,
+    inode: u64,
+    /// How many bytes were read; of one that is packed that says nothing.
+    read: u64,
+}
+
+/// What became of the file at whose end a tail is.
+#[derive(PartialEq)]
+enum Fate {
+    Stays,
+    Replaced,
+    Cut,
+}
+
+impl Reading {
+    fn fate(&self, path: &Path) -> Fate {
+        let Ok(now) = fs::metadata(path) else { return Fate::Stays };
+        if (now.dev(), now.ino()) != (self.device, self.inode) {
+            return Fate::Replaced;
+        }
+        let is_cut = matches!(self.opened, Opened::Plain(_)) && now.len() < self.read;
+        if is_cut { Fate::Cut } else { Fate::Stays }
+    }
+
+    /// Reads some chunks. How many, if that was not to the end.
+    fn read(&mut self, chunk: &mut [u8], to: &mut To<'_>) -> Result<(usize, bool), Stop> {
+        for count in 0..CHUNKS {
+            match self.opened.read(chunk).map_err(|error| failed(to.origin.name, error))? {
+                0 => return Ok((count, true)),
+                read => {
+                    self.read += read as u64;
+                    to.feed.push(&mut self.decoder, &chunk[..read], &to.origin, to.out)?;
+                }
+            }
+        }
+        Ok((CHUNKS, false))
+    }
+}
+
+pub(super) struct Tail {
+    path: PathBuf,
+    name: String,
+    starts_at_end: bool,
+    reading: Option<Reading>,
+    /// That it cannot be opened was said.
+    is_said: bool,
+}
+
+impl Tail {
+    pub(super) fn new(path: PathBuf, starts_at_end: bool) -> Self {
+        let name = path.display().to_string();
+        Self { path, name, starts_at_end, reading: None, is_said: false }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn leave(&self, feed: &mut Feed, origin: &Origin<'_>) {
+        if let Some(reading) = &self.reading {
+            feed.leave(&reading.decoder, origin);
+        }
+    }
+
+    /// Reads what there is, for a while. Whether there was anything.
+    pub(super) fn step(
+        &mut self,
+        decoding: &Decoding,
+        chunk: &mut [u8],
+        to: &mut To<'_>,
+    ) -> Result<bool, Stop> {
+        let reading = match &mut self.reading {
+            Some(reading) => reading,
+            None => match self.begin(decoding) {
+                Ok(reading) => {
+                    self.is_said = false;
+                    self.reading.insert(reading)
+                }
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::NotFound && !self.is_said {
+                        to.feed.say(format_args!("{}: {error}", self.name));
+                        self.is_said = true;
+                    }
+                    return Ok(false);
+                }
+            },
+        };
+        let (count, is_at_end) = reading.read(chunk, to)?;
+        if !is_at_end {
+            return Ok(true);
+        }
+        // What is packed does not grow.
+        if matches!(reading.opened, Opened::Packed(_)) {
+            to.feed.finish(&mut reading.decoder, &to.origin, to.out)?;
+        }
+        let fate = reading.fate(&self.path);
+        if fate == Fate::Stays {
+            return Ok(count > 0);
+        }
+        // Who writes to the old file may have done so until now.
+        while fate == Fate::Replaced && !reading.read(chunk, to)?.1 {}
+        to.feed.finish(&mut reading.decoder, &to.origin, to.out)?;
+        self.reading = None;
+        Ok(true)
+    }
+
+    fn begin(&mut self, decoding: &Decoding) -> io::Result<Reading> {
+        let mut opened = open(&self.path)?;
+        let metadata = opened.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+        }
+        let mut decoder = decoding.decoder();
+        let mut read = 0;
+        // Only the file that is there at the start has an end to start at.
+        if std::mem::take(&mut self.starts_at_end)
+            && let Opened::Plain(file) = &mut opened
+        {
+            read = file.seek(SeekFrom::End(0))?;
+            decoder.start_at(read);
+        }
+        Ok(Reading { opened, decoder, device: metadata.dev(), inode: metadata.ino(), read })
+    }
+}
