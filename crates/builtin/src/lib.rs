@@ -14,6 +14,8 @@ mod sink;
 mod source;
 mod transform;
 
+pub use sink::STDOUT_CLOSED;
+
 use stageline_component::{Factory, Spec};
 
 /// A component by its name.
