@@ -19,14 +19,14 @@ const BURST: usize = 256;
 
 pub(super) enum Socket {
     Udp(UdpSocket),
-    Unix(UnixDatagram, SocketFile),
+    Unix(UnixDatagram),
 }
 
 impl Socket {
     fn fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Udp(socket) => socket.as_fd(),
-            Self::Unix(socket, _) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
         }
     }
 
@@ -37,7 +37,7 @@ impl Socket {
                 let (len, peer) = socket.recv_from(bytes)?;
                 Ok((len, wants_peer.then(|| peer.to_string())))
             }
-            Self::Unix(socket, _) => Ok((socket.recv(bytes)?, None)),
+            Self::Unix(socket) => Ok((socket.recv(bytes)?, None)),
         }
     }
 }
@@ -46,6 +46,8 @@ pub(super) struct Datagrams {
     pub(super) name: &'static str,
     /// Does not block.
     pub(super) socket: Socket,
+    /// Goes with the socket.
+    pub(super) _file: Option<SocketFile>,
     /// What it is bound to.
     pub(super) address: String,
     pub(super) decoding: Decoding,

@@ -32,7 +32,7 @@ pub(super) fn connections_max(attributes: &Attributes) -> Result<usize, Error> {
 /// Where connections come from.
 pub(super) enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    Unix(UnixListener),
 }
 
 /// The file of a socket, which goes with it.
@@ -48,7 +48,7 @@ impl Listener {
     fn fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Tcp(listener) => listener.as_fd(),
-            Self::Unix(listener, _) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
         }
     }
 
@@ -60,7 +60,7 @@ impl Listener {
                 stream.set_nonblocking(true)?;
                 Ok((stream.into(), Some(peer.to_string())))
             }
-            Self::Unix(listener, _) => {
+            Self::Unix(listener) => {
                 let (stream, _) = listener.accept()?;
                 stream.set_nonblocking(true)?;
                 Ok((stream.into(), None))
@@ -79,6 +79,8 @@ pub(super) struct Streams {
     pub(super) name: &'static str,
     /// Does not block.
     pub(super) listener: Listener,
+    /// Goes with the listener.
+    pub(super) _file: Option<SocketFile>,
     /// What it listens at.
     pub(super) address: String,
     pub(super) connections_max: usize,

@@ -68,6 +68,7 @@ impl TcpSource {
         Ok(Streams {
             name: SPEC.name,
             listener: Listener::Tcp(listener),
+            _file: None,
             address: self.address.clone(),
             connections_max: self.connections_max,
             decoding: self.decoding,

@@ -64,6 +64,7 @@ impl UdpSource {
         Ok(Datagrams {
             name: SPEC.name,
             socket: Socket::Udp(socket),
+            _file: None,
             address: self.address.clone(),
             decoding: self.decoding,
             annotation: self.annotation,

@@ -89,7 +89,8 @@ impl UnixSource {
         listener.set_nonblocking(true)?;
         Ok(Box::new(Streams {
             name: SPEC.name,
-            listener: Listener::Unix(listener, file),
+            listener: Listener::Unix(listener),
+            _file: Some(file),
             address: self.path.display().to_string(),
             connections_max: self.connections_max,
             decoding: self.decoding,
@@ -104,7 +105,8 @@ impl UnixSource {
         socket.set_nonblocking(true)?;
         Ok(Box::new(Datagrams {
             name: SPEC.name,
-            socket: Socket::Unix(socket, file),
+            socket: Socket::Unix(socket),
+            _file: Some(file),
             address: self.path.display().to_string(),
             decoding: self.decoding,
             annotation: None,
