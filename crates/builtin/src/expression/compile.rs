@@ -14,8 +14,18 @@ const ATTRIBUTES: &str = "attributes";
 
 /// Names of types, as in `type(x) == int`. A field of such a name is `this.int`.
 const TYPES: [&str; 12] = [
-    "bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type",
-    "duration", "timestamp",
+    "bool",
+    "int",
+    "uint",
+    "double",
+    "string",
+    "bytes",
+    "list",
+    "map",
+    "null_type",
+    "type",
+    "duration",
+    "timestamp",
 ];
 
 /// How many bytes an expression has at most.
@@ -62,7 +72,8 @@ pub(super) fn compile(source: &str, places: &mut Places) -> Result<Tree, String>
     check_size(source)?;
     let compiled = thread::scope(|scope| {
         let compile = || compile_here(source, places);
-        let compiler = thread::Builder::new().stack_size(COMPILER_STACK).spawn_scoped(scope, compile);
+        let compiler =
+            thread::Builder::new().stack_size(COMPILER_STACK).spawn_scoped(scope, compile);
         compiler.map(|compiler| compiler.join())
     });
     match compiled {
@@ -168,7 +179,9 @@ impl Compiler<'_> {
             }
             Expr::Select(select) => self.visit(&mut select.operand),
             Expr::List(list) => list.elements.iter_mut().for_each(|element| self.visit(element)),
-            Expr::Map(map) => map.entries.iter_mut().for_each(|entry| self.visit_entry(&mut entry.expr)),
+            Expr::Map(map) => {
+                map.entries.iter_mut().for_each(|entry| self.visit_entry(&mut entry.expr))
+            }
             Expr::Struct(made) => {
                 let name = &made.type_name;
                 self.wrong = Some(format!("an expression without the unknown type `{name}`"));
@@ -208,7 +221,9 @@ fn check_functions(tree: &Tree) -> Result<(), String> {
         let is_operator = !name.starts_with(|first: char| first.is_ascii_alphabetic());
         if !is_operator && !FUNCTIONS.contains(&name) {
             let known = FUNCTIONS.join(", ");
-            return Err(format!("an expression without the unknown function `{name}`; there are {known}"));
+            return Err(format!(
+                "an expression without the unknown function `{name}`; there are {known}"
+            ));
         }
     }
     Ok(())
@@ -216,6 +231,17 @@ fn check_functions(tree: &Tree) -> Result<(), String> {
 
 /// The functions of the standard library, as it is built here: without dates.
 const FUNCTIONS: [&str; 13] = [
-    "bool", "bytes", "contains", "double", "dyn", "endsWith", "int", "matches", "size", "startsWith",
-    "string", "type", "uint",
+    "bool",
+    "bytes",
+    "contains",
+    "double",
+    "dyn",
+    "endsWith",
+    "int",
+    "matches",
+    "size",
+    "startsWith",
+    "string",
+    "type",
+    "uint",
 ];

@@ -141,7 +141,9 @@ impl Expression {
                 Place::Value(Scalar::Null) => return Ok(false),
                 Place::Value(Scalar::Text(text)) => out.extend_from_slice(text.as_bytes())?,
                 Place::Bytes(bytes) => out.extend_from_slice(bytes)?,
-                Place::Value(_) => out.extend_from_slice(reader.raw(place).unwrap_or("").as_bytes())?,
+                Place::Value(_) => {
+                    out.extend_from_slice(reader.raw(place).unwrap_or("").as_bytes())?
+                }
                 Place::Is(is_there) => out.extend_from_slice(is_there.to_string().as_bytes())?,
             }
             return Ok(true);

@@ -1,7 +1,7 @@
 //! What expressions read: fields of the message, and attributes.
 
-use crate::json::{Finder, Malformed, Paths, Scalar};
 use crate::expression::values;
+use crate::json::{Finder, Malformed, Paths, Scalar};
 use cel::common::ast::Expr;
 use cel::common::value::CowVal;
 use cel::context::VariableResolver;
@@ -129,7 +129,9 @@ impl<'a> Reader<'a> {
                 let raw = self.finder.get(*path, self.message.data());
                 Place::Value(raw.map_or(Scalar::Null, Scalar::read))
             }
-            Kind::HasField(path) => Place::Is(self.finder.get(*path, self.message.data()).is_some()),
+            Kind::HasField(path) => {
+                Place::Is(self.finder.get(*path, self.message.data()).is_some())
+            }
             Kind::Attribute(name) => match self.message.attribute(name).map(str::from_utf8) {
                 Some(Ok(text)) => Place::Value(Scalar::Text(text.into())),
                 Some(Err(_)) => Place::Bytes(self.message.attribute(name).unwrap_or_default()),

@@ -115,7 +115,8 @@ impl Operator {
     fn compare(self, left: &Scalar<'_>, right: &Scalar<'_>) -> Result<Answer, Undecided> {
         let is_equality = matches!(self, Self::Equal | Self::Unequal);
         let order = match (left, right) {
-            (Scalar::Array(_) | Scalar::Object(_), _) | (_, Scalar::Array(_) | Scalar::Object(_)) => {
+            (Scalar::Array(_) | Scalar::Object(_), _)
+            | (_, Scalar::Array(_) | Scalar::Object(_)) => {
                 return Err(Undecided);
             }
             (Scalar::Null, _) | (_, Scalar::Null) if !is_equality => return Ok(None),

@@ -13,7 +13,8 @@ fn attributed(json: &str) -> Message {
 
 fn with<T>(source: &str, json: &str, of: impl FnOnce(&Expression, &Reader<'_>) -> T) -> T {
     let mut places = Places::default();
-    let expression = Expression::new(source, &mut places).unwrap_or_else(|error| panic!("{source}: {error}"));
+    let expression =
+        Expression::new(source, &mut places).unwrap_or_else(|error| panic!("{source}: {error}"));
     let mut finder = places.finder();
     let message = attributed(json);
     of(&expression, &Reader::new(&places, &mut finder, &message).unwrap())
@@ -46,24 +47,74 @@ const FLIGHT: &str = r#"{"dep_delay":31,"carrier":"UA","air":2.50,"late":true,"n
 #[test]
 fn conditions_are_true_or_not() {
     let yes = [
-        "dep_delay > 30", "dep_delay > 30 && carrier == \"UA\"", "dep_delay >= 30.5", "late", "!has(this.gone)",
-        "air == 2.5", "carrier < 'UB'", "carrier in ['UA', 'DL']", "carrier.startsWith('U')",
-        "has(this.none)", "has(user.name)", "has(user.deep.er)", "!has(user.deep.gone)", "none == null",
-        "gone == null", "user.gone.deeper == null", "user.name == 'A\\nB'", "user.tags.exists(t, t == 'y')",
-        "size(user.tags) == 2", "this.user.age == 7", "this['user']['age'] == 7", "this.int == 4", "type(carrier) == string",
-        "attributes['file.path'] == 'a.csv'", "attributes['file.path'].endsWith('.csv')", "has(attributes.raw)", "!has(attributes.gone)",
-        "attributes.gone == null", "gone > 1 || late", "late || gone > 1", "!(gone && false)", "user.age % 2 == 1",
-        "big > 5", "big == 18446744073709551615u", "user.tags[1] == 'y'", "this.user.deep.er == 1 ? late : false",
-        "user.tags.all(dep_delay, dep_delay != 'z') && dep_delay == 31", "[1, 2].exists(this, this == 2)",
-        "{'a': dep_delay}.a == 31", "none != 1", "carrier != 1", "attributes['raw'] == b'\\xff'", "true",
+        "dep_delay > 30",
+        "dep_delay > 30 && carrier == \"UA\"",
+        "dep_delay >= 30.5",
+        "late",
+        "!has(this.gone)",
+        "air == 2.5",
+        "carrier < 'UB'",
+        "carrier in ['UA', 'DL']",
+        "carrier.startsWith('U')",
+        "has(this.none)",
+        "has(user.name)",
+        "has(user.deep.er)",
+        "!has(user.deep.gone)",
+        "none == null",
+        "gone == null",
+        "user.gone.deeper == null",
+        "user.name == 'A\\nB'",
+        "user.tags.exists(t, t == 'y')",
+        "size(user.tags) == 2",
+        "this.user.age == 7",
+        "this['user']['age'] == 7",
+        "this.int == 4",
+        "type(carrier) == string",
+        "attributes['file.path'] == 'a.csv'",
+        "attributes['file.path'].endsWith('.csv')",
+        "has(attributes.raw)",
+        "!has(attributes.gone)",
+        "attributes.gone == null",
+        "gone > 1 || late",
+        "late || gone > 1",
+        "!(gone && false)",
+        "user.age % 2 == 1",
+        "big > 5",
+        "big == 18446744073709551615u",
+        "user.tags[1] == 'y'",
+        "this.user.deep.er == 1 ? late : false",
+        "user.tags.all(dep_delay, dep_delay != 'z') && dep_delay == 31",
+        "[1, 2].exists(this, this == 2)",
+        "{'a': dep_delay}.a == 31",
+        "none != 1",
+        "carrier != 1",
+        "attributes['raw'] == b'\\xff'",
+        "true",
     ];
     for source in yes {
         assert!(is_true(source, FLIGHT), "{source}");
     }
     let no = [
-        "dep_delay > 31", "gone > 1", "!(gone > 1)", "gone > 1 && late", "none < 5", "none", "!none", "gone.startsWith('a')",
-        "size(gone) == 0", "gone + 1 > 0", "1 + gone > 0", "-gone > 0", "gone ? true : true", "1 in gone", "[user].exists(u, u.gone == 1)",
-        "carrier == 1", "late == 'x'", "gone.exists(x, true)", "attributes.gone > 'a'", "false",
+        "dep_delay > 31",
+        "gone > 1",
+        "!(gone > 1)",
+        "gone > 1 && late",
+        "none < 5",
+        "none",
+        "!none",
+        "gone.startsWith('a')",
+        "size(gone) == 0",
+        "gone + 1 > 0",
+        "1 + gone > 0",
+        "-gone > 0",
+        "gone ? true : true",
+        "1 in gone",
+        "[user].exists(u, u.gone == 1)",
+        "carrier == 1",
+        "late == 'x'",
+        "gone.exists(x, true)",
+        "attributes.gone > 'a'",
+        "false",
     ];
     for source in no {
         assert!(!is_true(source, FLIGHT), "{source}");
@@ -73,12 +124,24 @@ fn conditions_are_true_or_not() {
 #[test]
 fn values_are_written() {
     let cases = [
-        ("air", "2.50"), ("user.tags", r#"["x","y"]"#), ("dep_delay * 2", "62"), ("gone", "null"), ("gone + 1", "null"),
-        ("carrier + '\"'", r#""UA\"""#), ("air * 2.0", "5.0"), ("double(dep_delay) / 2.0", "15.5"), ("dep_delay > 1", "true"),
-        ("[1, 'a', null, {'b': 1.5, 'a': carrier}]", r#"[1,"a",null,{"a":"UA","b":1.5}]"#), ("has(this.user)", "true"),
-        ("user.tags.map(t, t + '!')", r#"["x!","y!"]"#), ("attributes['file.path']", "\"a.csv\""), ("big", "18446744073709551615"),
-        ("1.0 / 0.0", "error: JSON has no place for inf"), ("b'a'", "error: JSON has no place for bytes"),
-        ("dep_delay / 0", "error: Division by zero of Int(31)"), ("late ? user : 0", r#"{"age":7,"deep":{"er":1},"name":"A\nB","tags":["x","y"]}"#),
+        ("air", "2.50"),
+        ("user.tags", r#"["x","y"]"#),
+        ("dep_delay * 2", "62"),
+        ("gone", "null"),
+        ("gone + 1", "null"),
+        ("carrier + '\"'", r#""UA\"""#),
+        ("air * 2.0", "5.0"),
+        ("double(dep_delay) / 2.0", "15.5"),
+        ("dep_delay > 1", "true"),
+        ("[1, 'a', null, {'b': 1.5, 'a': carrier}]", r#"[1,"a",null,{"a":"UA","b":1.5}]"#),
+        ("has(this.user)", "true"),
+        ("user.tags.map(t, t + '!')", r#"["x!","y!"]"#),
+        ("attributes['file.path']", "\"a.csv\""),
+        ("big", "18446744073709551615"),
+        ("1.0 / 0.0", "error: JSON has no place for inf"),
+        ("b'a'", "error: JSON has no place for bytes"),
+        ("dep_delay / 0", "error: Division by zero of Int(31)"),
+        ("late ? user : 0", r#"{"age":7,"deep":{"er":1},"name":"A\nB","tags":["x","y"]}"#),
     ];
     for (source, json) in cases {
         assert_eq!(written(source, FLIGHT), json, "{source}");
@@ -98,8 +161,16 @@ fn texts_are_written_without_quotes() {
         })
     };
     let cases = [
-        ("carrier", "UA"), ("user.name", "A\\nB"), ("air", "2.50"), ("carrier + '1'", "UA1"), ("dep_delay + 1", "32"),
-        ("user.deep", "{\\\"er\\\":1}"), ("has(this.user)", "true"), ("attributes.raw", "\\xff"), ("b'\\xfe'", "\\xfe"), ("late && true", "true"),
+        ("carrier", "UA"),
+        ("user.name", "A\\nB"),
+        ("air", "2.50"),
+        ("carrier + '1'", "UA1"),
+        ("dep_delay + 1", "32"),
+        ("user.deep", "{\\\"er\\\":1}"),
+        ("has(this.user)", "true"),
+        ("attributes.raw", "\\xff"),
+        ("b'\\xfe'", "\\xfe"),
+        ("late && true", "true"),
     ];
     for (source, expected) in cases {
         assert_eq!(text(source).as_deref(), Some(expected), "{source}");
@@ -111,10 +182,15 @@ fn texts_are_written_without_quotes() {
 
 #[test]
 fn a_condition_that_is_none_fails() {
-    let failed = |source| with(source, FLIGHT, |e, reader| e.is_true(reader).unwrap_err().to_string());
+    let failed =
+        |source| with(source, FLIGHT, |e, reader| e.is_true(reader).unwrap_err().to_string());
     assert_eq!(failed("carrier"), "expected true or false, got string");
     assert_eq!(failed("dep_delay + 1"), "expected true or false, got int");
-    assert!(failed("carrier > 5").contains("'_>_' applied to '(string, int)'"), "{}", failed("carrier > 5"));
+    assert!(
+        failed("carrier > 5").contains("'_>_' applied to '(string, int)'"),
+        "{}",
+        failed("carrier > 5")
+    );
     assert!(failed("user > 5").contains("applied to '(map, int)'"));
 }
 
@@ -123,7 +199,10 @@ fn what_is_wrong_in_a_source_is_said() {
     assert!(wrong("a >").starts_with("an expression in CEL: line 1, column "), "{}", wrong("a >"));
     assert!(wrong("").starts_with("an expression in CEL: line 1, column "), "{}", wrong(""));
     let error = wrong("a.lower() == 'x'");
-    assert!(error.starts_with("an expression without the unknown function `lower`; there are bool,"), "{error}");
+    assert!(
+        error.starts_with("an expression without the unknown function `lower`; there are bool,"),
+        "{error}"
+    );
     assert_eq!(wrong("attributes == 1"), "an attribute by its name: `attributes[\"name\"]`");
     assert_eq!(wrong("Flight{a: 1}.a"), "an expression without the unknown type `Flight`");
 }
@@ -160,12 +239,41 @@ fn simple_conditions_are_as_those_of_cel() {
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let operands = [
-        "a", "b", "c", "a.b", "has(this.a)", "1", "-1", "2.5", "'x'", "\"y\"", "true", "null", "9007199254740993",
-        "attributes['file.path']", "1u",
+        "a",
+        "b",
+        "c",
+        "a.b",
+        "has(this.a)",
+        "1",
+        "-1",
+        "2.5",
+        "'x'",
+        "\"y\"",
+        "true",
+        "null",
+        "9007199254740993",
+        "attributes['file.path']",
+        "1u",
     ];
     let values = [
-        "1", "-1", "0", "2.5", "1.0", "\"x\"", "\"y\"", "\"\\u0078\"", "true", "false", "null", "[1]", "{\"b\":2}", "{}",
-        "9007199254740992", "9007199254740992.0", "18446744073709551615", "1e999",
+        "1",
+        "-1",
+        "0",
+        "2.5",
+        "1.0",
+        "\"x\"",
+        "\"y\"",
+        "\"\\u0078\"",
+        "true",
+        "false",
+        "null",
+        "[1]",
+        "{\"b\":2}",
+        "{}",
+        "9007199254740992",
+        "9007199254740992.0",
+        "18446744073709551615",
+        "1e999",
     ];
     let (mut decided, mut trues) = (0, 0);
     for _ in 0..1_500 {

@@ -45,9 +45,7 @@ fn whole(raw: &str) -> Value {
         Scalar::Unsigned(number) => Value::UInt(number),
         Scalar::Number(number) => Value::Float(number),
         Scalar::Text(text) => Value::String(Arc::new(text.into_owned())),
-        Scalar::Array(raw) => {
-            Value::List(Arc::new(elements(raw).into_iter().map(whole).collect()))
-        }
+        Scalar::Array(raw) => Value::List(Arc::new(elements(raw).into_iter().map(whole).collect())),
         Scalar::Object(raw) => {
             let entry = |(name, value): (&str, &str)| {
                 (Key::String(Arc::new(unescape(name).into_owned())), whole(value))

@@ -246,7 +246,10 @@ mod tests {
         let expected = [Some("5"), Some(r#"{"d":"e"}"#), Some(r#"{"x":1,"c":{"d":"e"}}"#)];
         assert_eq!(found(&mut finder, &places, json)[..3], expected);
         assert_eq!(found(&mut finder, &places, json)[3..], [Some(whole), Some("\"e\"")]);
-        assert_eq!(found(&mut finder, &places, r#"{"b":[{"c":1}]}"#)[..3], [None, None, Some(r#"[{"c":1}]"#)]);
+        assert_eq!(
+            found(&mut finder, &places, r#"{"b":[{"c":1}]}"#)[..3],
+            [None, None, Some(r#"[{"c":1}]"#)]
+        );
         assert_eq!(found(&mut finder, &places, "{}")[..3], [None; 3]);
         let (_, same) = self::finder(&[&["a"], &["a"]]);
         assert_eq!(same[0], same[1]);
@@ -273,7 +276,8 @@ mod tests {
         for _ in 0..3_000 {
             let mut fields = Vec::new();
             for _ in 0..random.usize(0..6) {
-                let name = if random.u8(0..10) == 0 { &long } else { *random.choice(&names).unwrap() };
+                let name =
+                    if random.u8(0..10) == 0 { &long } else { *random.choice(&names).unwrap() };
                 let colon = *random.choice(&[":", ":", ":", " :", ": "]).unwrap();
                 let value = *random.choice(&["1", "\"x\"", r#"{"a":2}"#, "[]"]).unwrap();
                 fields.push(format!("\"{name}\"{colon}{value}"));
@@ -296,6 +300,9 @@ mod tests {
             assert!(finder.find(json.as_bytes()).is_err(), "{json}");
         }
         assert_eq!(finder.find(b" []").unwrap_err().to_string(), "expected an object at byte 1");
-        assert_eq!(finder.find(b"{\"a\":\"\xff\"}").unwrap_err().to_string(), "invalid UTF-8 at byte 6");
+        assert_eq!(
+            finder.find(b"{\"a\":\"\xff\"}").unwrap_err().to_string(),
+            "invalid UTF-8 at byte 6"
+        );
     }
 }

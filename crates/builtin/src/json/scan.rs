@@ -143,9 +143,7 @@ pub(super) fn value_end(json: &[u8], at: usize, depth: usize) -> End {
         Some(b'f') => word_end(json, at, b"false"),
         Some(b'n') => word_end(json, at, b"null"),
         Some(b'{') => object_end(json, at, depth),
-        Some(b'[') => {
-            elements_from(json, at, depth, &mut |at| value_end(json, at, depth + 1))
-        }
+        Some(b'[') => elements_from(json, at, depth, &mut |at| value_end(json, at, depth + 1)),
         _ => malformed(at, "expected a value"),
     }
 }
@@ -235,12 +233,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The elements of an array, from its bracket; `each` says where one ends.
-fn elements_from(
-    json: &[u8],
-    at: usize,
-    depth: usize,
-    each: &mut impl FnMut(usize) -> End,
-) -> End {
+fn elements_from(json: &[u8], at: usize, depth: usize, each: &mut impl FnMut(usize) -> End) -> End {
     if depth == DEPTH_MAX {
         return malformed(at, "nested too deep");
     }
@@ -295,9 +288,23 @@ mod tests {
     #[test]
     fn values_are_found_without_the_space_around_them() {
         let good = [
-            "{}", "[]", "null", "true", "false", "0", "-0", "12", "-1.5e+10", "1E5", "0.10",
-            r#""""#, r#""a\"\\\/\b\f\n\r\t\u00e4""#, "\"12345678\u{e4}90123456\"",
-            r#"{"a":1,"b":[1,2,{"c":[]}],"a":{}}"#, "[ 1 , [ ] , { } ]", "{ \"a\" : 1 , \"b\" : 2 }",
+            "{}",
+            "[]",
+            "null",
+            "true",
+            "false",
+            "0",
+            "-0",
+            "12",
+            "-1.5e+10",
+            "1E5",
+            "0.10",
+            r#""""#,
+            r#""a\"\\\/\b\f\n\r\t\u00e4""#,
+            "\"12345678\u{e4}90123456\"",
+            r#"{"a":1,"b":[1,2,{"c":[]}],"a":{}}"#,
+            "[ 1 , [ ] , { } ]",
+            "{ \"a\" : 1 , \"b\" : 2 }",
         ];
         for json in good {
             assert_eq!(value(json.as_bytes()), Ok(json));
@@ -356,7 +363,9 @@ mod tests {
             for at in 0..len {
                 let mut json = format!("\"{}\"", "\u{7f}".repeat(len)).into_bytes();
                 assert_eq!(string_end(&json, 1), Ok(len + 2));
-                for (byte, end) in [(b'"', Some(at + 2)), (0x1f, None), (0, None), (b'!', Some(len + 2))] {
+                for (byte, end) in
+                    [(b'"', Some(at + 2)), (0x1f, None), (0, None), (b'!', Some(len + 2))]
+                {
                     json[at + 1] = byte;
                     assert_eq!(string_end(&json, 1).ok(), end, "{len} {at} {byte}");
                 }

@@ -7,10 +7,13 @@
 //! ```
 
 mod batch;
+mod count;
 mod encoded;
 mod file_sink;
 mod null;
 mod parts;
+mod row;
+mod sqlite;
 mod stdout;
 mod tcp_sink;
 mod udp_sink;
@@ -25,6 +28,8 @@ pub(crate) const ALL: &[Builtin] = &[
     builtin::<file_sink::FileSink>(),
     builtin::<tcp_sink::TcpSink>(),
     builtin::<udp_sink::UdpSink>(),
+    builtin::<sqlite::Sqlite>(),
+    builtin::<count::Count>(),
     builtin::<null::Null>(),
 ];
 
