@@ -7,6 +7,7 @@
 //! ```
 
 mod codec;
+mod condition;
 mod expression;
 mod factory;
 mod json;
@@ -14,6 +15,7 @@ mod sink;
 mod source;
 mod transform;
 
+pub use condition::{Condition, Judge};
 pub use sink::STDOUT_CLOSED;
 
 use stageline_component::{Factory, Spec};

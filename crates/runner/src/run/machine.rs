@@ -1,10 +1,11 @@
 //! The engine's state machine: each stage is a node of the plan, and runs its component.
 
 use super::counts::{Counts, ThreadCounts};
-use crate::plan::{Node, Plan, Target, When};
+use crate::plan::{Node, Plan, Route, Target, When};
 use stageline::{
     Flush as EngineFlush, Request, RuntimeStage, StageId, StageTable, StateMachine, Step,
 };
+use stageline_builtin::Judge;
 use stageline_component::{Component, Flush, Kind, Message, Report, ReportKind, host::Call};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -166,6 +167,8 @@ pub fn stage_of(node: usize) -> u16 {
 pub struct Line {
     graph: Arc<Graph>,
     instances: Box<[Option<Box<dyn Component>>]>,
+    /// For the routes of each node that are expressions.
+    judges: Box<[Vec<Option<Judge>>]>,
     /// Until when each component wants to hold what it holds.
     held_until: Box<[Option<Instant>]>,
     counts: Arc<ThreadCounts>,
@@ -178,7 +181,12 @@ impl Line {
     pub fn new(graph: &Arc<Graph>) -> Self {
         let instances = graph.plan.nodes.iter().map(|_| None).collect();
         let held_until = vec![None; graph.plan.nodes.len()].into();
-        Self { instances, held_until, counts: graph.counts.of_thread(), graph: Arc::clone(graph) }
+        let judge = |route: &Route| match &route.when {
+            When::Expression(condition) => Some(condition.judge()),
+            When::Status(_) | When::Attribute(..) => None,
+        };
+        let judges = graph.plan.nodes.iter().map(|node| node.routes.iter().map(judge).collect()).collect();
+        Self { instances, judges, held_until, counts: graph.counts.of_thread(), graph: Arc::clone(graph) }
     }
 
     fn instance(&mut self, node: usize) -> Result<&mut Box<dyn Component>, String> {
@@ -272,7 +280,7 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
         _ if leads => lead(request, ways.folds),
         _ => {}
     }
-    match way(graph, node, report, &request.message) {
+    match way(graph, node, &mut line.judges[node], report, &request.message) {
         Some(To::Stage(stage)) => return request.next(StageId::new(stage)),
         Some(To::End) => return request.done(),
         Some(To::Fail) => {
@@ -299,10 +307,16 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
 }
 
 /// Where the routes send the message; `None` if its report is looked at.
-fn way(graph: &Graph, node: usize, report: Report, message: &Message) -> Option<To> {
+fn way(
+    graph: &Graph,
+    node: usize,
+    judges: &mut [Option<Judge>],
+    report: Report,
+    message: &Message,
+) -> Option<To> {
     let (routes, ways) = (&graph.plan.nodes[node].routes, &graph.nodes[node]);
     let is_done = report.kind() == ReportKind::Done;
-    for (route, to) in routes.iter().zip(&ways.routes) {
+    for ((route, to), judge) in routes.iter().zip(&ways.routes).zip(judges) {
         let holds = match &route.when {
             When::Status(range) => range.contains(&report.status()),
             When::Attribute(name, value) => {
@@ -310,7 +324,7 @@ fn way(graph: &Graph, node: usize, report: Report, message: &Message) -> Option<
                 is_done
                     && found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
             }
-            When::Expression(condition) => is_done && condition.holds(message.data()),
+            When::Expression(_) => is_done && judge.as_mut().is_some_and(|judge| judge.holds(message)),
         };
         if holds {
             return Some(*to);

@@ -85,7 +85,7 @@ impl Settler {
                 Outcome::Cancelled => return add(&counts.cancelled, 1),
                 _ => add(&counts.failed, 1),
             }
-            if status == stageline_builtin::OUTPUT_CLOSED {
+            if status == stageline_builtin::STDOUT_CLOSED.status() {
                 return stop.set(Why::OutputClosed);
             }
             let parcel: &Parcel = output;
