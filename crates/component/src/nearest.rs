@@ -9,19 +9,26 @@ pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option
         .map(|(_, name)| name)
 }
 
-/// How many letters must be put in, left out or replaced (Levenshtein 1965).
+/// How many letters must be put in, left out, replaced, or swapped with the next one: the optimal string alignment
+/// (Boytsov 2011, section 2.2), over three rows of its table.
 fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.to_lowercase().chars().collect();
     let b: Vec<char> = b.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (above, letter) in a.to_lowercase().chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (row, letter) in a.iter().enumerate() {
+        let mut now = vec![row + 1];
         for (column, other) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+            let replaced = last[column] + usize::from(letter != other);
+            let mut least = replaced.min(last[column + 1] + 1).min(now[column] + 1);
+            if row > 0 && column > 0 && *letter == b[column - 1] && a[row - 1] == *other {
+                least = least.min(before[column - 1] + 1);
+            }
+            now.push(least);
         }
+        before = std::mem::replace(&mut last, now);
     }
-    row[b.len()]
+    last[b.len()]
 }
 
 #[cfg(test)]
@@ -42,7 +49,8 @@ mod tests {
         let names = ["path", "prefix", "follow"];
         let found = |wanted| nearest(wanted, names.into_iter());
         assert_eq!(found("prefx"), Some("prefix"));
-        assert_eq!(found("paht"), None);
+        assert_eq!(found("paht"), Some("path"));
+        assert_eq!(found("ptah2"), None);
         assert_eq!(found("pat"), Some("path"));
         assert_eq!(found("folow"), Some("follow"));
         assert_eq!(found("colour"), None);

@@ -12,8 +12,6 @@ pub struct Port {
     /// Filled first, so that a source that fails meanwhile has sent nothing.
     scratch: Message,
     entry: u16,
-    /// The position of the first message.
-    base: Option<u64>,
     stop: Arc<Stop>,
 }
 
@@ -26,7 +24,7 @@ impl Port {
     ) -> Self {
         let (capacity, max) = sizes;
         let scratch = Message::new(capacity, max);
-        Self { submitter, scratch, entry, base: None, stop: Arc::clone(stop) }
+        Self { submitter, scratch, entry, stop: Arc::clone(stop) }
     }
 }
 
@@ -44,8 +42,8 @@ impl Emitter for Port {
             parcel.at = 0;
             parcel.is_folded = false;
         });
-        let position = sent.map_err(|_| EmitError::Stopping)?;
-        Ok(position.wrapping_sub(*self.base.get_or_insert(position)))
+        // Positions count from 0: see `build`.
+        sent.map_err(|_| EmitError::Stopping)
     }
 
     fn is_stopping(&self) -> bool {

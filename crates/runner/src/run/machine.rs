@@ -135,6 +135,13 @@ impl Graph {
         node.and_then(|node| self.plan.nodes.get(node)).map_or("source", |node| &node.name)
     }
 
+    /// Whether this stage writes to the standard output.
+    pub fn is_stdout(&self, stage: u16) -> bool {
+        let node = usize::from(stage).checked_sub(usize::from(FIRST));
+        node.and_then(|node| self.plan.nodes.get(node))
+            .is_some_and(|node| node.component.name() == "stdout")
+    }
+
     /// The table of the engine, with the pool of each node that has one.
     pub fn stages(&self, pools: &[Option<String>]) -> Vec<RuntimeStage<Line>> {
         let start =
@@ -185,8 +192,15 @@ impl Line {
             When::Expression(condition) => Some(condition.judge()),
             When::Status(_) | When::Attribute(..) => None,
         };
-        let judges = graph.plan.nodes.iter().map(|node| node.routes.iter().map(judge).collect()).collect();
-        Self { instances, judges, held_until, counts: graph.counts.of_thread(), graph: Arc::clone(graph) }
+        let judges =
+            graph.plan.nodes.iter().map(|node| node.routes.iter().map(judge).collect()).collect();
+        Self {
+            instances,
+            judges,
+            held_until,
+            counts: graph.counts.of_thread(),
+            graph: Arc::clone(graph),
+        }
     }
 
     fn instance(&mut self, node: usize) -> Result<&mut Box<dyn Component>, String> {
@@ -324,7 +338,9 @@ fn way(
                 is_done
                     && found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
             }
-            When::Expression(_) => is_done && judge.as_mut().is_some_and(|judge| judge.holds(message)),
+            When::Expression(_) => {
+                is_done && judge.as_mut().is_some_and(|judge| judge.holds(message))
+            }
         };
         if holds {
             return Some(*to);

@@ -274,6 +274,8 @@ fn build(graph: &Arc<Graph>) -> Result<Pipeline<Line>, RunError> {
     };
     let mut builder = Pipeline::builder_with(machine, move || Parcel::new(capacity, max))
         .name(&options.name)
+        // Each group is opened once: its positions are the numbers of its messages.
+        .first_position(0)
         .groups(plan.sources.len() + 1)
         .window(options.window)
         .wait(options.wait)

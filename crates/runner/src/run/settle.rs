@@ -6,6 +6,7 @@ use super::signals::{Stop, Why};
 use crate::limits::FAILURES_TOLD;
 use crate::plan::OnFailure;
 use stageline::{Outcome, Output, Receiver, SharedSubmitter};
+use stageline_builtin::STDOUT_CLOSED;
 use stageline_component::Acknowledge;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,9 +66,8 @@ impl Settler {
             told,
             on_trouble,
         } = self;
-        let mut base = None;
         let mut settle = |output: &Output<'_, Line>| {
-            let number = output.position().wrapping_sub(*base.get_or_insert(output.position()));
+            let number = output.position();
             if output.is_done() {
                 add(&counts.done, 1);
                 if let Some(source) = &mut acknowledge {
@@ -85,10 +85,10 @@ impl Settler {
                 Outcome::Cancelled => return add(&counts.cancelled, 1),
                 _ => add(&counts.failed, 1),
             }
-            if status == stageline_builtin::STDOUT_CLOSED.status() {
+            let parcel: &Parcel = output;
+            if status == STDOUT_CLOSED.status() && graph.is_stdout(parcel.at) {
                 return stop.set(Why::OutputClosed);
             }
-            let parcel: &Parcel = output;
             if parcel.is_folded {
                 return add(&counts.folded, 1);
             }
