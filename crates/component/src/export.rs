@@ -1,7 +1,7 @@
 //! The side of a plugin: an ordinary [`Factory`] behind the functions of the C interface.
 
 use crate::abi::{
-    self, ABI_VERSION, AttributeEntry, EmitterTable, FAILED, OK, PluginTable, STOPPING, TOO_LARGE,
+    self, ABI_VERSION, AttributeEntry, EmitterTable, FAILED, OK, PluginTable, TOO_LARGE,
 };
 use crate::buffer::{Buffer, TooLarge};
 use crate::component::{Acknowledge, Component, EmitError, Emitter, Factory, Source};
@@ -333,12 +333,12 @@ impl Emitter for HostEmitter {
         let code = unsafe {
             ((*self.0).emit)(self.0, Some(fill), (&raw mut filling).cast(), &raw mut number)
         };
-        match (code, filling.ended) {
+        match filling.ended {
             // On its way to the function that the host called.
-            (_, Some(Err(payload))) => resume_unwind(payload),
-            (OK, _) => Ok(number),
-            (STOPPING, _) | (_, None | Some(Ok(Ok(())))) => Err(EmitError::Stopping),
-            (_, Some(Ok(Err(error)))) => Err(error.into()),
+            Some(Err(payload)) => resume_unwind(payload),
+            Some(Ok(Err(error))) => Err(error.into()),
+            _ if code == OK => Ok(number),
+            _ => Err(EmitError::Stopping),
         }
     }
 

@@ -4,13 +4,21 @@
 //! [`Factory`] makes either, as its [`Spec`] and the [`Attributes`] of a script say. Who runs them, finds what it
 //! needs in [`host`].
 //!
+//! Components that come from shared objects, in C or in Rust, cross the C interface of [`abi`]: a plugin in Rust is
+//! exported by [`export_component!`], and a host loads either with `loader::Plugin`.
+//!
 //! # Which module stands on which
 //!
 //! ```text
-//! component ──► attributes ──► value, spec, units, nearest
-//!           └─► host ──► message ──► entries ──► buffer
-//!                                └─► report
+//! loader, export ──► abi, functions
+//!             └────► component ──► attributes ──► value, spec, units, nearest
+//!                            └───► host ──► message ──► entries ──► buffer
+//!                                               └────► report, abi
 //! ```
+//!
+//! # Features
+//!
+//! - `loader`: loads plugins at run time.
 
 pub mod abi;
 mod attributes;

@@ -181,6 +181,12 @@ impl Message {
     }
 }
 
+/// A message goes from thread to thread with its slot.
+const _: () = {
+    const fn sent<T: Send>() {}
+    sent::<Message>();
+};
+
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let attributes: Vec<_> = self.attributes().collect();
@@ -248,6 +254,7 @@ mod tests {
         assert_eq!(message.description(), "\u{20ac}".repeat(40));
         message.describe(&format!("x{}", "\u{20ac}".repeat(50)));
         assert_eq!(message.description(), format!("x{}", "\u{20ac}".repeat(39)));
+        assert_eq!(message.description_len, 118, "what a plugin reads is cut there, too");
         message.description_len = 3;
         assert_eq!(message.description(), "x", "cut by a plugin within a character");
         message.description_len = u32::MAX;

@@ -4,8 +4,16 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What came of a function that may panic; else a text that says so.
+// Each message that a plugin in Rust handles comes by here.
+#[inline(always)]
 pub fn caught<T>(f: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| format!("panicked: {}", message(payload)))
+    catch_unwind(AssertUnwindSafe(f)).map_err(text)
+}
+
+#[cold]
+#[inline(never)]
+fn text(payload: Box<dyn Any + Send>) -> String {
+    format!("panicked: {}", message(payload))
 }
 
 /// Drops something whose `Drop` may panic, which nobody is there to be told of.

@@ -91,7 +91,8 @@ fn a_component_holds_messages_and_lets_them_go() {
     assert_eq!((report, led), (Report::FAIL, true));
 }
 
-/// From the standard input to the standard output of another process, through three plugins.
+/// From the standard input to the standard output of another process, through three plugins, which are files of its
+/// working directory.
 #[test]
 fn lines_go_from_stdin_to_stdout() {
     let folder = tempfile::tempdir().unwrap();
@@ -100,11 +101,12 @@ fn lines_go_from_stdin_to_stdout() {
     fs::write(&input, lines.join("\n")).unwrap();
     let pipe = |plugins: &[PathBuf]| {
         let mut host = Command::new(built().join("plugin-pipe"));
+        host.current_dir(built()).env_remove("LD_LIBRARY_PATH");
         host.args(plugins).stdin(File::open(&input).unwrap());
         host.stderr(Stdio::piped()).output().unwrap()
     };
-    let plugins =
-        ["stdin", "reverse", "stdout"].map(|name| library(built(), &format!("{name}_component")));
+    let plugins = ["stdin", "reverse", "stdout"]
+        .map(|name| library("".as_ref(), &format!("{name}_component")));
     let output = pipe(&plugins);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let written = String::from_utf8(output.stdout).unwrap();

@@ -126,3 +126,10 @@ impl Error for LoadError {
         }
     }
 }
+
+/// The whole text: a load error says all by itself.
+impl From<LoadError> for crate::Error {
+    fn from(error: LoadError) -> Self {
+        Self::new(error.to_string())
+    }
+}

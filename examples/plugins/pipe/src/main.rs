@@ -63,8 +63,7 @@ fn report_to_user(number: u64, report: Report, description: &str) {
 fn run() -> Result<(), Error> {
     let mut factories = Vec::new();
     for path in env::args_os().skip(1) {
-        let plugin = Plugin::load(path).map_err(|error| Error::new(error.to_string()))?;
-        let mut factory = plugin.factory();
+        let mut factory = Plugin::load(path)?.factory();
         factory.prepare()?;
         factories.push(factory);
     }
