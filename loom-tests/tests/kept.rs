@@ -367,3 +367,32 @@ fn a_suspended_leader_beside_the_end() {
     let name = "kept::a_suspended_leader_beside_the_end";
     explore(name, Some(1), &["(0, 2)", "(2, 0)"], || whole(1, LEADER, true));
 }
+
+/// The ticket is used when a worker has left, and leads through a pool back to the one that sleeps.
+#[test]
+fn a_ticket_to_a_pool_after_a_worker_has_left() {
+    let name = "kept::a_ticket_to_a_pool_after_a_worker_has_left";
+    explore(name, Some(0), &["(0, 1)", "(1, 0)"], || {
+        let desk = Arc::<Desk>::new(Desk::default());
+        let engine = engine(2, &["pool"], &desk);
+        let group = model::open(&engine, Order::Completion).expect("a quiet group");
+        let (mut submitter, receiver) = group.split();
+        submitter.try_submit(TO_POOL).expect("there is room");
+        drop(submitter);
+        let threads = (0..3).map(|index| {
+            let engine = engine.clone();
+            spawn(
+                move || {
+                    if index < 2 { work(engine, index) } else { work_in_pool(engine, index, 1) }
+                },
+            )
+        });
+        let threads: Vec<_> = threads.collect();
+        engine.refuse_more(0);
+        engine.stop_workers();
+        resume(&desk, 2);
+        let counts = receive_all(&engine, receiver);
+        threads.into_iter().for_each(join);
+        format!("{counts:?}")
+    });
+}

@@ -43,8 +43,10 @@ impl<T, E> Common<T, E> {
         }
         let home = self.home(link.group());
         home.event.notify_after_barrier();
-        // It may be inside a long request.
+        // It may be inside a long request,
         self.wake_helper(home.wants_help.load(Ordering::Relaxed));
+        // or have left, as all that was kept was suspended, while another sleeps.
+        self.tell_leavers();
     }
 
     /// Whether a request waits in some queue.
