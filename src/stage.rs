@@ -243,6 +243,8 @@ pub(crate) struct Table<M: StateMachine> {
     pub(crate) next: Box<[Option<Box<[u16]>>]>,
     /// For each stage, the queue of the threads that run it: 0 is that of the workers.
     pub(crate) hops: Box<[u16]>,
+    /// See [`is_own`](Self::is_own).
+    is_own: bool,
 }
 
 impl<M: StateMachine> Table<M> {
@@ -253,6 +255,7 @@ impl<M: StateMachine> Table<M> {
         Self {
             names: stages.iter().map(|stage| stage.name.into()).collect(),
             next: stages.iter().map(|stage| stage.next.map(indices)).collect(),
+            is_own: true,
             ..Self::with_runs(stages.iter().map(|stage| stage.run).collect(), hops, pools.count())
         }
     }
@@ -280,13 +283,26 @@ impl<M: StateMachine> Table<M> {
             own.chain([beyond_the_table as StageFn<M>]).collect()
         };
         let (own, pool_runs) = (runs_of(0), (1..=pools).map(runs_of).collect());
-        Self { runs: own, pool_runs, names: Box::default(), next: Box::default(), hops }
+        Self {
+            runs: own,
+            pool_runs,
+            names: Box::default(),
+            next: Box::default(),
+            hops,
+            is_own: false,
+        }
     }
 
     /// The number of stages.
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.names.len()
+    }
+
+    /// Whether the workers run each stage of the machine's own table, which the compiler knows, and no others.
+    #[inline(always)]
+    pub(crate) fn is_own(&self) -> bool {
+        self.is_own && const { has_own::<M>() }
     }
 
     /// The methods, as the workers run them.
@@ -306,6 +322,18 @@ impl<M: StateMachine> Table<M> {
     pub(crate) fn name(&self, stage: usize) -> &str {
         self.names.get(stage).map_or("?", |name| name)
     }
+}
+
+/// Whether a machine has stages of its own, all of which workers run.
+const fn has_own<M: StateMachine>() -> bool {
+    let (stages, mut at) = (M::STAGES.0, 0);
+    while at < stages.len() {
+        if stages[at].pool.is_some() {
+            return false;
+        }
+        at += 1;
+    }
+    at > 0
 }
 
 /// The queue of the pool with this name; that of the workers for none.

@@ -90,6 +90,16 @@ impl<'r, M: StateMachine> Request<'r, M> {
         Self { slot, scope, _payload: PhantomData }
     }
 
+    /// The same request once more.
+    ///
+    /// # Safety
+    ///
+    /// One of the two is not used as long as the other is.
+    #[inline(always)]
+    pub(crate) unsafe fn twin(&self) -> Self {
+        Self { slot: self.slot, scope: self.scope, _payload: PhantomData }
+    }
+
     /// Goes on to another slot.
     ///
     /// # Safety

@@ -21,6 +21,9 @@ pub fn heavy_barrier() {
 /// A hint, which a schedule has no use for.
 pub fn prefetch_for_write<T>(_place: *const T) {}
 
+/// Nothing.
+pub fn prefetch_behind_for_write<T>(_place: *const T, _bytes: usize) {}
+
 /// A hint, which a schedule has no use for.
 pub fn prefetch_for_read<T>(_place: *const T) {}
 

@@ -17,19 +17,26 @@ static ASYMMETRIC: AtomicBool = AtomicBool::new(false);
 /// Asks for the cache line at `place`, to be written soon: one transfer instead of two. A hint.
 #[inline(always)]
 pub fn prefetch_for_write<T>(place: *const T) {
+    prefetch_behind_for_write(place, 0);
+}
+
+/// The same of the line so many bytes behind `place`.
+#[inline(always)]
+pub fn prefetch_behind_for_write<T>(place: *const T, bytes: usize) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a prefetch reads nothing and faults on no address.
     // The intrinsic becomes a prefetch for reading where the target's features do not name this
     // instruction; processors of this architecture without it do nothing.
     unsafe {
         std::arch::asm!(
-            "prefetchw [{}]",
+            "prefetchw [{} + {}]",
             in(reg) place,
+            in(reg) bytes,
             options(nostack, preserves_flags, readonly)
         );
     }
     #[cfg(any(not(target_arch = "x86_64"), miri))]
-    let _ = place;
+    let _ = (place, bytes);
 }
 
 /// Asks for the cache line at `place`, to be read soon. A hint.

@@ -66,7 +66,11 @@ impl<'a, M: StateMachine> Batch<'a, M> {
         let (claimed, window) = (self.claimed, &self.group.window);
         let position = claimed.first.wrapping_add(from as u64);
         if claimed.len == 1 && self.is_plain() && self.next_sampled(position) > 0 {
-            match self.run_one(self.hot(), machine, request) {
+            let ran = match self.shared.context.table.is_own() {
+                true => self.run_one::<true>(self.hot(), machine, request),
+                false => self.run_one::<false>(self.hot(), machine, request),
+            };
+            match ran {
                 Ran::Done => {}
                 Ran::Ended(phase) => ends.set_at(from, phase),
                 Ran::Unfinished(visits) => {
@@ -128,13 +132,18 @@ impl<'r, M: StateMachine> Row<'_, 'r, M> {
             let special = if batch.is_plain() { batch.next_sampled(position) } else { 0 };
             let plain = &entries[..special.min(entries.len())];
             let (machine, request) = (&mut *self.machine, &mut *self.request);
+            let slots = (plain, &slot_of);
             // SAFETY: slots of the claimed batch; `request` goes from one to the next.
             let (done, ran) = unsafe {
-                match ahead {
-                    Some(ahead) => {
-                        batch.run_plain::<_, true>(machine, request, (plain, &slot_of), ahead)
+                match (ahead, batch.shared.context.table.is_own()) {
+                    (Some(ahead), true) => {
+                        batch.run_plain::<_, true, true>(machine, request, slots, ahead)
                     }
-                    None => batch.run_plain::<_, false>(machine, request, (plain, &slot_of), 0),
+                    (Some(ahead), false) => {
+                        batch.run_plain::<_, true, false>(machine, request, slots, ahead)
+                    }
+                    (None, true) => batch.run_plain::<_, false, true>(machine, request, slots, 0),
+                    (None, false) => batch.run_plain::<_, false, false>(machine, request, slots, 0),
                 }
             };
             let Some((next, rest)) = entries[done..].split_first() else { return };

@@ -4,7 +4,7 @@ use super::batch::Batch;
 use crate::common::Control;
 use crate::request::Request;
 use crate::slot::{Phase, Slot};
-use crate::stage::{Runs, StateMachine, Step, StepKind, no_such_stage};
+use crate::stage::{Runs, StageFn, StateMachine, Step, StepKind, no_such_stage};
 use crate::status;
 use crate::sync::{self, AtomicU32, Ordering};
 
@@ -42,17 +42,42 @@ impl<M: StateMachine> Hot<'_, M> {
         self.control.load(Ordering::Relaxed) & Control::CHECK != 0
     }
 
-    /// Runs a request from the first stage on, as far as the straight way goes: see [`run_straight`].
+    /// Runs a request from the first stage on, as far as the straight way goes: see [`run_straight`]. `OWN`:
+    /// by the machine's own table, see [`Table::is_own`](crate::stage::Table::is_own).
     #[inline(always)]
-    fn run(self, machine: &mut M, request: &mut Request<'_, M>) -> (usize, Step) {
+    fn run<const OWN: bool>(self, machine: &mut M, request: &mut Request<'_, M>) -> (usize, Step) {
+        if OWN {
+            return self.run_direct(machine, request);
+        }
         // SAFETY: the first stage is in the table.
         unsafe { run_straight(self.runs, self.stage, machine, request, 0) }
     }
 
+    /// The same, with calls that the compiler sees through as far as the list of them goes: it puts small
+    /// stages in their place, and then knows their answers.
+    #[inline(always)]
+    fn run_direct(self, machine: &mut M, request: &mut Request<'_, M>) -> (usize, Step) {
+        macro_rules! direct {
+            ($($stage:literal)*) => {$(
+                if let Some(run) = const { own_stage::<M>($stage) } {
+                    self.stage.store($stage, Ordering::Relaxed);
+                    let step = run(machine, request);
+                    if !step.leads_to($stage + 1) {
+                        return ($stage + 1, step);
+                    }
+                }
+            )*};
+        }
+        direct!(0 1 2 3 4 5 6 7);
+        let next = const { if M::STAGES.0.len() < 8 { M::STAGES.0.len() } else { 8 } };
+        // SAFETY: all before it are stages of the table, which has a sentinel behind its last.
+        unsafe { run_straight(self.runs, self.stage, machine, request, next) }
+    }
+
     /// Whether a way has led straight to its end, done.
     #[inline(always)]
-    fn is_straight(self, behind: usize, step: Step) -> bool {
-        step == Step::DONE && behind == self.stages
+    fn is_straight<const OWN: bool>(self, behind: usize, step: Step) -> bool {
+        step == Step::DONE && behind == if OWN { M::STAGES.0.len() } else { self.stages }
     }
 }
 
@@ -66,7 +91,7 @@ impl<M: StateMachine> Batch<'_, M> {
     ///
     /// `request` may go to each of the slots (see [`Request::go_to`]).
     #[inline(never)]
-    pub(super) unsafe fn run_plain<'r, E, const PREFETCH: bool>(
+    pub(super) unsafe fn run_plain<'r, E, const PREFETCH: bool, const OWN: bool>(
         &self,
         machine: &mut M,
         request: &mut Request<'r, M>,
@@ -77,22 +102,26 @@ impl<M: StateMachine> Batch<'_, M> {
         let mut rest = entries.iter();
         // How many are done is known from what is left: a count would be one store more for each.
         let done = |rest: &std::slice::Iter<'_, E>| entries.len() - rest.len() - 1;
+        let mut standing = Standing::new(request);
         while let Some(entry) = rest.next() {
             let slot = slot_of(entry);
             if PREFETCH {
-                sync::prefetch_for_write(std::ptr::from_ref(slot).wrapping_add(ahead));
+                sync::prefetch_behind_for_write(slot, ahead * size_of::<Slot<M::Data>>());
             }
-            // SAFETY: by this function's contract.
-            unsafe { request.go_to(slot) };
+            // SAFETY: by this function's contract; the one before it is used no more.
+            unsafe { standing.now.go_to(slot) };
             // As in `run_one`, but with no value in between that is made and looked at for each request.
             if hot.wants_a_closer_look() {
                 return (done(&rest), Ran::Unfinished(0));
             }
-            let (behind, step) = hot.run(machine, request);
-            if hot.is_straight(behind, step) {
+            let (behind, step) = hot.run::<OWN>(machine, &mut standing.now);
+            if hot.is_straight::<OWN>(behind, step) {
                 continue;
             }
-            match self.run_on(machine, request, behind, step) {
+            // (Another one: what a function is told of, which is not put in place here, is kept in memory.)
+            // SAFETY: as above; the other one is not used meanwhile.
+            let mut again = unsafe { standing.now.twin() };
+            match self.run_on(machine, &mut again, behind, step) {
                 Ran::Done => {}
                 ran => return (done(&rest), ran),
             }
@@ -102,7 +131,7 @@ impl<M: StateMachine> Batch<'_, M> {
 
     /// Runs the request that `request` stands for, unless its group says that it needs a closer look.
     #[inline(always)]
-    pub(super) fn run_one(
+    pub(super) fn run_one<const OWN: bool>(
         &self,
         hot: Hot<'_, M>,
         machine: &mut M,
@@ -111,8 +140,8 @@ impl<M: StateMachine> Batch<'_, M> {
         if hot.wants_a_closer_look() {
             return Ran::Unfinished(0);
         }
-        let (behind, step) = hot.run(machine, request);
-        if hot.is_straight(behind, step) {
+        let (behind, step) = hot.run::<OWN>(machine, request);
+        if hot.is_straight::<OWN>(behind, step) {
             return Ran::Done;
         }
         self.run_on(machine, request, behind, step)
@@ -211,6 +240,36 @@ pub(super) fn note_where<M: StateMachine>(request: &mut Request<'_, M>, phase: P
     if phase.is_dead() {
         request.cold_mut().stage = request.stage().index() as u16;
     }
+}
+
+/// The request that the hot loop runs, of which the runner's is told when the loop ends, by a panic too. So where
+/// all stages stand in the loop itself, none is stored as it begins.
+struct Standing<'e, 'r, M: StateMachine> {
+    told: &'e mut Request<'r, M>,
+    now: Request<'r, M>,
+}
+
+impl<'e, 'r, M: StateMachine> Standing<'e, 'r, M> {
+    #[inline(always)]
+    fn new(told: &'e mut Request<'r, M>) -> Self {
+        // SAFETY: the other one is not used as long as this one is there.
+        let now = unsafe { told.twin() };
+        Self { told, now }
+    }
+}
+
+impl<M: StateMachine> Drop for Standing<'_, '_, M> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: this one is used no more.
+        *self.told = unsafe { self.now.twin() };
+    }
+}
+
+/// A stage of the machine's own table.
+const fn own_stage<M: StateMachine>(stage: usize) -> Option<StageFn<M>> {
+    let stages = M::STAGES.0;
+    if stage < stages.len() { Some(stages[stage].run) } else { None }
 }
 
 /// Runs from one stage of the table to the next, up to a step that leads elsewhere. The stage behind the last
