@@ -7,6 +7,8 @@ use crate::sync::{self, Ordering};
 
 /// A batch of at least this many requests is worth a look at the one behind it.
 const AHEAD_MIN: usize = 8;
+/// Slots that a claim looks at without a look at how many are left. (The windows of models are small.)
+const ROW: usize = if cfg!(any(stageline_loom, stageline_shuttle)) { 2 } else { 4 };
 
 impl<T, E> Window<T, E> {
     /// Whether the slot `ahead` positions behind the claim cursor can be claimed. A hint.
@@ -97,8 +99,23 @@ impl<T, E> Window<T, E> {
     /// How many slots from `first` on are ready, up to `limit`, in [`Order::Submission`].
     #[inline(always)]
     fn ready_from(&self, first: u64, limit: usize) -> usize {
+        let (rows, rest) = self.stretch(first, limit).as_chunks::<ROW>();
         let mut ready = 0;
-        for slot in self.stretch(first, limit) {
+        for row in rows {
+            let more = Self::ready_in(row, first.wrapping_add(ready as u64));
+            ready += more;
+            if more < ROW {
+                return ready;
+            }
+        }
+        ready + Self::ready_in(rest, first.wrapping_add(ready as u64))
+    }
+
+    /// How many of these slots are ready, one after the other, for the positions from `first` on.
+    #[inline(always)]
+    fn ready_in(slots: &[Slot<T>], first: u64) -> usize {
+        let mut ready = 0;
+        for slot in slots {
             if !slot.is_ready(first.wrapping_add(ready)) {
                 break;
             }
@@ -223,9 +240,11 @@ impl<T, E> Window<T, E> {
         phase: impl Fn(usize) -> Phase,
     ) {
         let mut behind = claimed.len;
+        let mut position = claimed.first.wrapping_add(behind as u64);
         let mut finish = |slot: &Slot<T>| {
             behind -= 1;
-            slot.finish(claimed.first.wrapping_add(behind as u64), phase(behind));
+            position = position.wrapping_sub(1);
+            slot.finish(position, phase(behind));
         };
         match claimed.order {
             Order::Submission if claimed.len == 1 => finish(self.claimed_slot(claimed, slots, 0)),
