@@ -53,9 +53,17 @@ impl<'a, M: StateMachine> Batch<'a, M> {
         self.group.window.claimed_slot(self.claimed, self.slots, ahead)
     }
 
+    /// What is claimed; `ONE` if that is one request, so that the compiler knows.
+    #[inline(always)]
+    pub(super) fn claimed<const ONE: bool>(&self) -> Claimed {
+        let Claimed { first, len, order } = self.claimed;
+        debug_assert!(!ONE || len == 1);
+        Claimed { first, len: if ONE { 1 } else { len }, order }
+    }
+
     /// Runs the requests from the one at `from` on, each to its end; `request` stands for that one.
     #[inline(always)]
-    pub(super) fn run<'r>(
+    pub(super) fn run<'r, const ONE: bool>(
         &'r self,
         from: usize,
         machine: &mut M,
@@ -63,12 +71,12 @@ impl<'a, M: StateMachine> Batch<'a, M> {
         ends: &mut Ends,
         request: &mut Request<'r, M>,
     ) {
-        let (claimed, window) = (self.claimed, &self.group.window);
+        let (claimed, window) = (self.claimed::<ONE>(), &self.group.window);
         let position = claimed.first.wrapping_add(from as u64);
-        if claimed.len == 1 && self.is_plain() && self.next_sampled(position) > 0 {
-            let ran = match self.shared.context.table.is_own() {
-                true => self.run_one::<true>(self.hot(), machine, request),
-                false => self.run_one::<false>(self.hot(), machine, request),
+        if claimed.len == 1 {
+            let ran = match self.is_plain() && self.next_sampled(position) > 0 {
+                true => self.run_one(machine, request),
+                false => Ran::Unfinished(0),
             };
             match ran {
                 Ran::Done => {}

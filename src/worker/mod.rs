@@ -198,7 +198,7 @@ impl<'s, M: StateMachine> Worker<'s, M> {
             window.prepare(self.index, claimed, &self.slots);
         }
         let batch = Batch::new(shared, &self.own.progress, index, claimed, &self.slots, &self.seat);
-        self.runner.serve(&batch, full || timed);
+        self.runner.serve::<false>(&batch, full || timed);
         Some(claimed.len)
     }
 
@@ -218,11 +218,18 @@ impl<'s, M: StateMachine> Worker<'s, M> {
             return false;
         }
         if window.has_ready(1) || window.pace().is_long() || !window.claim_expected(expected) {
-            return self.serve_hot();
+            return self.serve_seen();
         }
-        self.runner.serve(&batch, full);
+        self.runner.serve::<true>(&batch, full);
         self.hot.polled(0, true);
         true
+    }
+
+    /// What was seen is more than one request, or another worker's. Apart: what is put in place twice in one
+    /// function has fewer registers.
+    #[inline(never)]
+    fn serve_seen(&mut self) -> bool {
+        self.serve_hot()
     }
 
     /// Tells the others, before a batch of one of its own groups, whether they should help.

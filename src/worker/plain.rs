@@ -58,20 +58,21 @@ impl<M: StateMachine> Hot<'_, M> {
     #[inline(always)]
     fn run_direct(self, machine: &mut M, request: &mut Request<'_, M>) -> (usize, Step) {
         macro_rules! direct {
-            ($($stage:literal)*) => {$(
-                if let Some(run) = const { own_stage::<M>($stage) } {
+            ($($stage:literal)*) => {{
+                $(if let Some(run) = const { own_stage::<M>($stage) } {
                     self.stage.store($stage, Ordering::Relaxed);
                     let step = run(machine, request);
                     if !step.leads_to($stage + 1) {
                         return ($stage + 1, step);
                     }
-                }
-            )*};
+                })*
+                [$($stage),*].len()
+            }};
         }
-        direct!(0 1 2 3 4 5 6 7);
-        let next = const { if M::STAGES.0.len() < 8 { M::STAGES.0.len() } else { 8 } };
-        // SAFETY: all before it are stages of the table, which has a sentinel behind its last.
-        unsafe { run_straight(self.runs, self.stage, machine, request, next) }
+        let listed = direct!(0 1 2 3 4 5 6 7);
+        let behind = M::STAGES.0.len().min(listed);
+        // SAFETY: at most the number of stages, where the table has a sentinel.
+        unsafe { run_straight(self.runs, self.stage, machine, request, behind) }
     }
 
     /// Whether a way has led straight to its end, done.
@@ -118,7 +119,7 @@ impl<M: StateMachine> Batch<'_, M> {
             if hot.is_straight::<OWN>(behind, step) {
                 continue;
             }
-            // (Another one: what a function is told of, which is not put in place here, is kept in memory.)
+            // (Another one: the one that a call is handed by reference has to be in memory.)
             // SAFETY: as above; the other one is not used meanwhile.
             let mut again = unsafe { standing.now.twin() };
             match self.run_on(machine, &mut again, behind, step) {
@@ -131,12 +132,16 @@ impl<M: StateMachine> Batch<'_, M> {
 
     /// Runs the request that `request` stands for, unless its group says that it needs a closer look.
     #[inline(always)]
-    pub(super) fn run_one<const OWN: bool>(
-        &self,
-        hot: Hot<'_, M>,
-        machine: &mut M,
-        request: &mut Request<'_, M>,
-    ) -> Ran {
+    pub(super) fn run_one(&self, machine: &mut M, request: &mut Request<'_, M>) -> Ran {
+        match self.shared.context.table.is_own() {
+            true => self.run_one_by::<true>(machine, request),
+            false => self.run_one_by::<false>(machine, request),
+        }
+    }
+
+    #[inline(always)]
+    fn run_one_by<const OWN: bool>(&self, machine: &mut M, request: &mut Request<'_, M>) -> Ran {
+        let hot = self.hot();
         if hot.wants_a_closer_look() {
             return Ran::Unfinished(0);
         }
@@ -149,7 +154,7 @@ impl<M: StateMachine> Batch<'_, M> {
 
     /// What the hot loop needs of the batch.
     #[inline(always)]
-    pub(super) fn hot(&self) -> Hot<'_, M> {
+    fn hot(&self) -> Hot<'_, M> {
         let table = &self.shared.context.table;
         let (stage, control) = (&self.progress.stage, &self.group.front.control);
         Hot { runs: table.runs(), stage, control, stages: table.len() }
@@ -277,7 +282,7 @@ const fn own_stage<M: StateMachine>(stage: usize) -> Option<StageFn<M>> {
 ///
 /// # Safety
 ///
-/// `stage` is a stage of the table that `runs` belongs to.
+/// `stage` is not greater than the number of stages of the table that `runs` belongs to.
 #[inline(always)]
 unsafe fn run_straight<M: StateMachine>(
     runs: Runs<M>,

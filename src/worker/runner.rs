@@ -50,12 +50,13 @@ impl<'s, M: StateMachine> Runner<'s, M> {
         Path::bytes(stages)
     }
 
-    /// Runs a claimed batch and hands it back; `full` if it has reached its bound.
+    /// Runs a claimed batch and hands it back; `full` if it has reached its bound, `ONE` if it is one request.
     #[inline(always)]
-    pub(super) fn serve(&mut self, batch: &Batch<'_, M>, full: bool) {
-        let (claimed, context, group) = (batch.claimed, &self.shared.context, batch.group);
+    pub(super) fn serve<const ONE: bool>(&mut self, batch: &Batch<'_, M>, full: bool) {
+        let (claimed, context) = (batch.claimed::<ONE>(), &self.shared.context);
+        let group = batch.group;
         let timing = self.clock.begin(claimed.len, full, || context.now_ns());
-        self.run(batch);
+        self.run::<ONE>(batch);
         if M::KEEPS {
             self.finish_led(batch);
         }
@@ -76,8 +77,8 @@ impl<'s, M: StateMachine> Runner<'s, M> {
 
     /// Runs a claimed batch, and notes how its requests ended.
     #[inline(always)]
-    fn run(&mut self, batch: &Batch<'_, M>) {
-        let len = batch.claimed.len;
+    fn run<const ONE: bool>(&mut self, batch: &Batch<'_, M>) {
+        let len = batch.claimed::<ONE>().len;
         self.progress.begin_batch(batch.scope.group, len);
         self.ends.begin();
         let mut at = 0;
@@ -86,7 +87,7 @@ impl<'s, M: StateMachine> Runner<'s, M> {
                 self.give_up(batch, at, 0);
                 break;
             }
-            match self.run_from(batch, at) {
+            match self.run_from::<ONE>(batch, at) {
                 Ok(()) => break,
                 Err((panicked, message)) => {
                     self.end_panicked(batch, panicked, message);
@@ -100,9 +101,13 @@ impl<'s, M: StateMachine> Runner<'s, M> {
     /// Runs the requests of a batch from the one at `from` on. If one of them panics: which, and its
     /// message.
     #[inline(always)]
-    fn run_from(&mut self, batch: &Batch<'_, M>, from: usize) -> Result<(), (usize, Box<str>)> {
+    fn run_from<const ONE: bool>(
+        &mut self,
+        batch: &Batch<'_, M>,
+        from: usize,
+    ) -> Result<(), (usize, Box<str>)> {
         self.run_caught(batch, from, |batch, runner, request| {
-            batch.run(from, runner.machine, runner.path, runner.ends, request);
+            batch.run::<ONE>(from, runner.machine, runner.path, runner.ends, request);
         })
     }
 
