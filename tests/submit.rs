@@ -162,6 +162,28 @@ fn a_batch_takes_from_the_iterator_what_it_submits_and_no_more() {
     }
 }
 
+/// Workers see at most 64 at once, and the iterator may or may not say where it ends.
+#[test]
+fn a_batch_of_many_is_submitted_whole() {
+    let _dog = watchdog(60);
+    for order in ORDERS {
+        let pipeline = lab().window(256).build().unwrap();
+        let (mut submitter, mut receiver) = ends(&pipeline, order);
+        let mut first = 0;
+        for count in [1, 63, 64, 65, 128, 200, 256] {
+            let values = (first..first + count).map(pass);
+            assert_eq!(submitter.submit_batch(&mut values.clone()), count as usize);
+            let expected: Vec<_> = (first..first + count).map(|at| (at, at + 1)).collect();
+            assert_eq!(received(&mut receiver, count as usize), expected);
+            first += count;
+            assert_eq!(submitter.submit_batch(&mut values.filter(|_| true)), count as usize);
+            let expected: Vec<_> = (first..first + count).map(|at| (at, at - count + 1)).collect();
+            assert_eq!(received(&mut receiver, count as usize), expected);
+            first += count;
+        }
+    }
+}
+
 #[test]
 fn several_producers_share_a_submit_end() {
     let _dog = watchdog(60);

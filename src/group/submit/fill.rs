@@ -1,6 +1,7 @@
 //! Slots that are being filled, and what becomes of them if the user's code panics meanwhile.
 
 use super::{SubmitEnd, Submitter};
+use crate::slot::Slot;
 use crate::stage::StateMachine;
 use crate::window::{Order, Place};
 
@@ -31,26 +32,42 @@ impl<'a, M: StateMachine> Batch<'a, M> {
     /// many, and whether there may be room for more.
     #[inline(always)]
     pub(super) fn fill(mut self, values: &mut impl Iterator<Item = M::Data>) -> (u64, bool) {
-        // Apart, so that the order is looked at once.
-        match self.end.order {
-            Order::Submission => self.fill_in(Order::Submission, values),
-            Order::Completion => self.fill_in(Order::Completion, values),
+        let (end, announced) = (&*self.end, self.announced as usize);
+        let (window, first) = (&end.group.window, end.tail);
+        // Apart, so that the order is looked at once, and for slots in a row where they are.
+        match end.order {
+            Order::Submission => {
+                let slots = window.stretch(first, announced);
+                end.fill(slots.iter(), values, &mut self.filled);
+            }
+            order @ Order::Completion => {
+                let slot = |ahead| window.slot_of(order, first.wrapping_add(ahead as u64));
+                let slots = (0..announced).map(|ahead| window.slot(slot(ahead)));
+                end.fill(slots, values, &mut self.filled);
+            }
         }
         (self.filled, self.filled > 0 && self.filled == self.announced)
     }
+}
 
+impl<M: StateMachine> Submitter<M> {
+    /// Moves values into announced slots, the first of which is that of the tail.
     #[inline(always)]
-    fn fill_in(&mut self, order: Order, values: &mut impl Iterator<Item = M::Data>) {
-        let (first, announced) = (self.end.tail, self.announced);
-        let has_notes = self.end.has_notes(first, announced);
-        while self.filled < announced {
+    fn fill<'s>(
+        &'s self,
+        slots: impl ExactSizeIterator<Item = &'s Slot<M::Data>>,
+        values: &mut impl Iterator<Item = M::Data>,
+        filled: &mut u64,
+    ) {
+        let has_notes = self.has_notes(self.tail, slots.len() as u64);
+        for slot in slots {
             let Some(value) = values.next() else { break };
-            let place = self.end.group.window.place(order, first.wrapping_add(self.filled));
             if has_notes {
-                self.end.note(place, self.end.deadline_ns);
+                let position = self.tail.wrapping_add(*filled);
+                self.note(self.group.window.place(self.order, position), self.deadline_ns);
             }
-            let old = self.end.put(place, value);
-            self.filled += 1;
+            let old = self.put(slot, value);
+            *filled += 1;
             drop(old);
         }
     }

@@ -7,6 +7,7 @@ use crate::cold::{NEVER_NS, VOID_NS};
 use crate::common::{Control, Overflow};
 use crate::error::{SubmitError, SubmitTimeoutError, TrySubmitError};
 use crate::shared::GroupHandle;
+use crate::slot::Slot;
 use crate::stage::StateMachine;
 use crate::sync;
 use crate::window::{Order, Place};
@@ -112,7 +113,7 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
     #[inline(always)]
     fn submit_at(&mut self, place: Place, value: M::Data) -> u64 {
         self.note(place, self.deadline_ns);
-        let old = self.put(place, value);
+        let old = self.put(self.group.window.slot(place.slot()), value);
         self.publish(place);
         // Only now: a `Drop` that panics finds the request submitted.
         drop(old);
@@ -319,15 +320,15 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
 
     /// Moves a value into a reserved slot; returns the one that it held, if that has to be dropped.
     #[inline(always)]
-    fn put(&self, place: Place, value: M::Data) -> Option<M::Data> {
+    fn put(&self, slot: &Slot<M::Data>, value: M::Data) -> Option<M::Data> {
         // SAFETY: `reserve` or `vacancies` found the slot free for this position, which nobody else
         // takes: this is the only producer, or it won the position.
         unsafe {
-            self.group.window.value(place.slot(), |slot| {
+            slot.value(|old| {
                 if needs_drop::<M::Data>() {
-                    Some(slot.replace(value))
+                    Some(old.replace(value))
                 } else {
-                    slot.write(value);
+                    old.write(value);
                     None
                 }
             })
@@ -407,7 +408,8 @@ impl<M: StateMachine> Submitter<M> {
         loop {
             let (filled, more) = Batch::announce(self).fill(values);
             submitted += filled as usize;
-            if !more {
+            // (An end that is known before it is reached spares an announcement that is taken back.)
+            if !more || values.size_hint().1 == Some(0) {
                 return submitted;
             }
         }
