@@ -11,7 +11,7 @@ use crate::request::Context;
 use crate::retry::Retry;
 use crate::shared::{Rules, Shared};
 use crate::slab::Slab;
-use crate::stage::{StateMachine, Table};
+use crate::stage::{RuntimeStage, StateMachine, Table};
 use crate::stats::AtomicHistogram;
 use crate::sync::{Arc, ArrayQueue, AtomicBool, AtomicU32, AtomicU64};
 use crate::wait::{Event, WaitPlan, WaitStrategy};
@@ -176,6 +176,12 @@ pub fn work_in_pool<M: StateMachine>(shared: Arc<Shared<M>>, index: usize, hop: 
 /// Sets the bound on claimed batches, as long as nobody else has the memory.
 pub fn set_batch_max<M: StateMachine>(shared: &mut Arc<Shared<M>>, batch_max: usize) {
     Arc::get_mut(shared).expect("not shared yet").rules.batch_max = batch_max;
+}
+
+/// Puts these stages in place of the machine's own table, as long as nobody else has the memory.
+pub fn set_stages<M: StateMachine>(shared: &mut Arc<Shared<M>>, stages: Vec<RuntimeStage<M>>) {
+    let context = &mut Arc::get_mut(shared).expect("not shared yet").context;
+    context.table = Table::from_runtime(stages, std::iter::empty());
 }
 
 /// A worker whose turns the caller makes, one part at a time.

@@ -53,7 +53,7 @@ fn check() -> Result<bool, String> {
         println!("the bounds are those of {}, this is {compiler}", bounds.compiler);
     }
     let mut fine = true;
-    println!("{:12} {:>9} {:>9}   instructions a request", "part", "counted", "bound");
+    println!("{:16} {:>9} {:>9}   instructions a request", "part", "counted", "bound");
     for (part, counted) in count::all()? {
         let bound = bounds.of(part)?;
         let verdict = bounds::judge(counted, bound);
@@ -62,7 +62,7 @@ fn check() -> Result<bool, String> {
             Verdict::Fewer => "fewer: record the bounds anew",
             Verdict::More => "MORE than 3 % above the bound",
         };
-        println!("{part:12} {counted:>9.2} {bound:>9.2}   {word}");
+        println!("{part:16} {counted:>9.2} {bound:>9.2}   {word}");
         fine &= verdict != Verdict::More;
     }
     Ok(fine)

@@ -2,9 +2,13 @@
 //! counting on and off by its name. The payload and the stages are those of the perf suite.
 
 use stageline_counts::model::{self, HandWorker, Sizes};
+use stageline_counts::shared::Shared;
 use stageline_counts::window::Order;
-use stageline_counts::{Request, RequestGroup, Stage, StageId, StageTable, StateMachine, Step};
+use stageline_counts::{
+    Request, RequestGroup, RuntimeStage, Stage, StageId, StageTable, StateMachine, Step,
+};
 use std::convert::Infallible;
+use std::sync::Arc;
 
 /// Requests of a burst.
 const BURST: u64 = 64;
@@ -14,9 +18,11 @@ const ROUNDS: u64 = 200;
 const WARM: u64 = 20;
 
 /// Name, function, and the requests that it has served when all is played.
-pub const PARTS: [(&str, &str, u64); 7] = [
+pub const PARTS: [(&str, &str, u64); 9] = [
     ("submit_64", "counted_submit_burst", ROUNDS * BURST),
     ("serve_64", "counted_serve_burst", ROUNDS * BURST),
+    ("serve_64_runtime", "counted_serve_runtime_table", ROUNDS * BURST),
+    ("serve_64_rings", "counted_serve_with_rings", ROUNDS * BURST),
     ("receive_64", "counted_receive_burst", ROUNDS * BURST),
     ("submit_1", "counted_submit_one", 2 * ROUNDS),
     ("serve_1", "counted_serve_one", ROUNDS),
@@ -45,14 +51,30 @@ impl Trivial {
     }
 }
 
-impl StateMachine for Trivial {
-    type Data = Payload;
-    type Error = Infallible;
-    const STAGES: StageTable<Self> = StageTable::new(&[
+impl Trivial {
+    /// The same stages in a table that the compiler cannot see through.
+    fn stages_at_run_time() -> Vec<RuntimeStage<Self>> {
+        let stages = std::hint::black_box(Self::STAGES_OF_ITS_OWN);
+        let entry = |stage: &Stage<Self>| RuntimeStage {
+            name: stage.name.to_owned(),
+            run: stage.run,
+            next: None,
+            pool: None,
+        };
+        stages.iter().map(entry).collect()
+    }
+
+    const STAGES_OF_ITS_OWN: &'static [Stage<Self>] = &[
         Stage { name: "one", run: Self::one, next: None, pool: None },
         Stage { name: "two", run: Self::two, next: None, pool: None },
         Stage { name: "three", run: Self::three, next: None, pool: None },
-    ]);
+    ];
+}
+
+impl StateMachine for Trivial {
+    type Data = Payload;
+    type Error = Infallible;
+    const STAGES: StageTable<Self> = StageTable::new(Self::STAGES_OF_ITS_OWN);
 }
 
 fn payload(number: u64) -> Payload {
@@ -97,6 +119,20 @@ fn counted_serve_burst(worker: &mut Worker<'_>) -> bool {
     worker.serve_hot()
 }
 
+/// Where the stages are put together at run time.
+#[inline(never)]
+fn counted_serve_runtime_table(worker: &mut Worker<'_>) -> bool {
+    std::hint::black_box(2_u8);
+    worker.serve_hot()
+}
+
+/// By one of two workers, in a group whose results come as they finish.
+#[inline(never)]
+fn counted_serve_with_rings(worker: &mut Worker<'_>) -> bool {
+    std::hint::black_box(3_u8);
+    worker.serve_hot()
+}
+
 #[inline(never)]
 fn counted_receive_burst(group: &mut Group) -> u64 {
     receive(group, BURST)
@@ -127,13 +163,47 @@ fn counted_receive_one(group: &mut Group) -> u64 {
 
 /// One thread submits, works and receives in turn.
 pub fn play() {
+    play_in(Order::Submission, &mut shared(1), |worker, group| {
+        for _ in 0..ROUNDS {
+            counted_submit_burst(group);
+            assert!(counted_serve_burst(worker));
+            assert_eq!(counted_receive_burst(group), sum_of(BURST), "wrong results");
+        }
+        for serve in [counted_serve_one, counted_watch_one] {
+            for _ in 0..ROUNDS {
+                counted_submit_one(group);
+                assert!(serve(worker));
+                assert_eq!(counted_receive_one(group), expected(0), "a wrong result");
+            }
+        }
+    });
+    let mut at_run_time = shared(1);
+    model::set_stages(&mut at_run_time, Trivial::stages_at_run_time());
+    play_in(Order::Submission, &mut at_run_time, |worker, group| {
+        bursts(worker, group, counted_serve_runtime_table);
+    });
+    play_in(Order::Completion, &mut shared(2), |worker, group| {
+        bursts(worker, group, counted_serve_with_rings);
+    });
+}
+
+fn shared(workers: usize) -> Arc<Shared<Trivial>> {
     // The bursts then begin at multiples of their length, so that none is cut in two at the end of the
     // array of slots. Position 0, which is the one whose times are sampled, is not reached.
-    let sizes = Sizes { groups: 1, workers: 1, window: 1024, first_position: BURST - 1 };
+    let sizes = Sizes { groups: 1, workers, window: 1024, first_position: BURST - 1 };
     let mut shared = model::shared(sizes, || Trivial);
     model::set_batch_max(&mut shared, 128);
-    let mut worker = HandWorker::new(&shared, 0);
-    let mut group = model::open(&shared, Order::Submission).expect("one group");
+    shared
+}
+
+/// Plays with a worker whose batches have grown, and a group of this order.
+fn play_in(
+    order: Order,
+    shared: &mut Arc<Shared<Trivial>>,
+    play: impl FnOnce(&mut Worker<'_>, &mut Group),
+) {
+    let mut worker = HandWorker::new(shared, 0);
+    let mut group = model::open(shared, order).expect("one group");
     submit(&mut group, 1);
     worker.admit_rung();
     assert!(worker.serve_hot());
@@ -144,20 +214,15 @@ pub fn play() {
         while worker.serve_hot() {}
         assert_eq!(receive(&mut group, BURST), sum_of(BURST), "round {round}");
     }
+    play(&mut worker, &mut group);
+}
+
+/// Rounds of which only the worker's part is counted.
+fn bursts(worker: &mut Worker<'_>, group: &mut Group, serve: fn(&mut Worker<'_>) -> bool) {
     for _ in 0..ROUNDS {
-        counted_submit_burst(&mut group);
-        assert!(counted_serve_burst(&mut worker));
-        assert_eq!(counted_receive_burst(&mut group), sum_of(BURST), "wrong results");
-    }
-    for _ in 0..ROUNDS {
-        counted_submit_one(&mut group);
-        assert!(counted_serve_one(&mut worker));
-        assert_eq!(counted_receive_one(&mut group), expected(0), "a wrong result");
-    }
-    for _ in 0..ROUNDS {
-        counted_submit_one(&mut group);
-        assert!(counted_watch_one(&mut worker));
-        assert_eq!(counted_receive_one(&mut group), expected(0), "a wrong result");
+        submit(group, BURST);
+        assert!(serve(worker));
+        assert_eq!(receive(group, BURST), sum_of(BURST), "wrong results");
     }
 }
 
