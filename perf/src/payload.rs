@@ -1,6 +1,6 @@
 //! The payload and the body of work that every contender does: three trivial stages on 56 bytes.
 
-use stageline::{Request, Step, state_machine};
+use stageline::{Request, RuntimeStage, StageFn, Step, state_machine};
 use std::convert::Infallible;
 
 /// 56 bytes: with the slot's turn word, one cache line.
@@ -72,5 +72,21 @@ impl Trivial {
     fn three(&mut self, request: &mut Request<'_, Self>) -> Step {
         third(request);
         request.done()
+    }
+}
+
+impl Trivial {
+    /// The same stages in a table that is put together at run time: the engine then has function pointers that
+    /// the compiler cannot see through, as the contenders have by [`table`].
+    pub fn at_run_time() -> Vec<RuntimeStage<Self>> {
+        let stages: [(&str, StageFn<Self>); 3] =
+            [("one", Self::one), ("two", Self::two), ("three", Self::three)];
+        let stage = |(name, run): (&str, StageFn<Self>)| RuntimeStage {
+            name: name.to_owned(),
+            run: std::hint::black_box(run),
+            next: None,
+            pool: None,
+        };
+        stages.map(stage).into()
     }
 }

@@ -51,6 +51,8 @@ pub fn all(scenarios: &[String]) -> Vec<Ratio> {
         list.add(&stream, "one_way", &format!("limit_one_way_{batch}"), None);
     }
     list.add("stream_64_completion", "hand_ring", "limit_hand_ring_64", None);
+    list.add("stream_64_runtime_table", "hand_ring", "limit_hand_ring_64", None);
+    list.add("stream_64_runtime_table", "disruptor", "disruptor_stream_64", None);
     list.add("stream_64", "inline_table", "limit_inline_table", None);
     for window in [64, 256, 4096] {
         list.add(&format!("stream_64_window_{window}"), "stream_64", "stream_64", None);

@@ -23,6 +23,15 @@ pub fn add(list: &mut List<Timed>) {
             single(setup, Order::Submission, window, 64)
         });
     }
+    list.add("stream_64_runtime_table", PAIR, |setup| {
+        let pipeline = pinned(
+            &setup.cores,
+            || Trivial,
+            |builder| builder.groups(1).window(WINDOW).stages(Trivial::at_run_time()),
+        );
+        let group = pipeline.open(Order::Submission).expect("one group");
+        stream(&setup.meter, [group], (WINDOW, 64), setup.meter.requests(ABOUT_NS))
+    });
     list.add("groups_16", PAIR, |setup| {
         let pipeline =
             pinned(&setup.cores, || Trivial, |builder| builder.groups(16).window(WINDOW));
