@@ -113,6 +113,7 @@ pub(crate) const fn defaulted(
 pub(crate) const THREADS_MAX: i64 = 256;
 
 /// The threads of a component that blocks.
+#[allow(dead_code)] // For sinks: no transform blocks on more than one.
 pub(crate) const THREADS: AttributeSpec = defaulted(
     "threads",
     AttributeKind::Integer,
@@ -124,6 +125,15 @@ pub(crate) const THREADS: AttributeSpec = defaulted(
 pub(crate) fn threads(attributes: &Attributes) -> Result<usize, Error> {
     let threads = attributes.integer_in("threads", 1..=THREADS_MAX)?;
     Ok(threads.map_or(1, |threads| threads as usize))
+}
+
+/// A list whose elements are texts.
+pub(crate) fn texts(attributes: &Attributes, name: &str) -> Result<Vec<String>, AttributeError> {
+    let text = |value: &Value| match value {
+        Value::Text(_) | Value::Integer(_) => Ok(value.to_text().unwrap_or_default()),
+        other => Err(AttributeError::invalid(name, other, "a list of texts")),
+    };
+    attributes.list(name).unwrap_or_default().iter().map(text).collect()
 }
 
 /// The answer to a message whose result has more bytes than a message may have.

@@ -179,6 +179,10 @@ mod tests {
     use crate::sink::testing::{Runner, texts};
     use stageline_component::Value;
     use std::net::TcpListener;
+    use std::thread;
+    use std::time::Instant;
+
+    const LONG: Duration = Duration::from_secs(20);
 
     fn sink(listener: &TcpListener, values: &[(&str, Value)]) -> Runner {
         let address = listener.local_addr().unwrap().to_string();
@@ -189,6 +193,26 @@ mod tests {
 
     fn listener() -> TcpListener {
         TcpListener::bind("127.0.0.1:0").unwrap()
+    }
+
+    /// The next connection, of which reading has an end in any case.
+    fn accepted(listener: &TcpListener) -> TcpStream {
+        listener.set_nonblocking(true).unwrap();
+        let started = Instant::now();
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false).unwrap();
+                    stream.set_read_timeout(Some(LONG)).unwrap();
+                    return stream;
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                    assert!(started.elapsed() < LONG, "nobody connects");
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
     }
 
     fn read(stream: &mut TcpStream, len: usize) -> String {
@@ -205,8 +229,7 @@ mod tests {
         runner.give(&["a"]);
         assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert_eq!(texts(&runner.give(&["b"])), ["a 0", "b 0"]);
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.set_nonblocking(false).unwrap();
+        let mut stream = accepted(&listener);
         assert_eq!(read(&mut stream, 4), r"a\nb\n");
         // Answers are read away, and are no end.
         stream.write_all(&[7; 10_000]).unwrap();
@@ -226,7 +249,7 @@ mod tests {
             assert!(runner.handle(message).is_empty());
             assert_eq!(runner.give(&["2"]).len(), 2);
             // Each connection begins with the header. It is closed when it is dropped.
-            let (mut stream, _) = listener.accept().unwrap();
+            let mut stream = accepted(&listener);
             assert_eq!(read(&mut stream, 6), r"a\n1\n2\n");
         }
     }
@@ -241,7 +264,7 @@ mod tests {
         assert!(runner.retry().is_empty());
         let listener = TcpListener::bind(address).unwrap();
         assert_eq!(texts(&runner.retry()), ["a 0", "b 0"]);
-        assert_eq!(read(&mut listener.accept().unwrap().0, 4), r"a\nb\n");
+        assert_eq!(read(&mut accepted(&listener), 4), r"a\nb\n");
     }
 
     #[test]
@@ -256,11 +279,11 @@ mod tests {
             count += 1;
             assert!(count < 100, "what nobody reads is taken");
         }
-        drop(listener.accept().unwrap());
+        drop(accepted(&listener));
         // One that was given up while it was read has less.
-        let reader = std::thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut bytes = vec![0; 1 << 20];
-            while listener.accept().unwrap().0.read_exact(&mut bytes).is_err() {}
+            while accepted(&listener).read_exact(&mut bytes).is_err() {}
             bytes
         });
         let mut settled = Vec::new();
@@ -273,6 +296,15 @@ mod tests {
         }
         assert_eq!(settled.len(), 1);
         assert!(reader.join().unwrap() == large);
+    }
+
+    #[test]
+    fn writing_takes_no_longer_than_it_may() {
+        let listener = listener();
+        let (address, timeout) =
+            (listener.local_addr().unwrap().to_string(), Duration::from_secs(7));
+        let open = Connection { address, timeout, open: None }.connect().unwrap();
+        assert_eq!(open.stream.write_timeout().unwrap(), Some(timeout));
     }
 
     #[test]

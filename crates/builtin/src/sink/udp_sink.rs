@@ -94,10 +94,12 @@ impl Component for Sender {
 mod tests {
     use super::*;
     use crate::factory::testing::{component, message, prepared, refused};
+    use std::time::Duration;
 
     #[test]
     fn each_message_is_a_datagram() {
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        receiver.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let address = receiver.local_addr().unwrap().to_string();
         let mut sink = component::<UdpSink>(&[("address", address.as_str().into())]);
         for data in ["a\n", "", "b"] {

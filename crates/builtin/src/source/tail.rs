@@ -12,7 +12,7 @@ use crate::codec::{Decoder, Decoding};
 use flate2::read::MultiGzDecoder;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// What a file that is packed by gzip begins with.
@@ -28,6 +28,17 @@ pub(super) enum Opened {
 }
 
 pub(super) fn open(path: &Path) -> io::Result<Opened> {
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+    }
+    // To open one would wait for who writes to it, and hear of no stop.
+    if kind.is_fifo() {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "it is a pipe, which `stdin` can read",
+        ));
+    }
     let file = File::open(path)?;
     let mut magic = [0; GZIP.len()];
     // What is shorter is not packed; what cannot be read so is no file that could be.
@@ -98,6 +109,12 @@ impl Reading {
         }
         Ok((CHUNKS, false))
     }
+
+    fn end(&mut self, fate: &Fate, chunk: &mut [u8], to: &mut To<'_>) -> Result<(), Stop> {
+        // Who writes to the old file may have done so since its end was read.
+        while *fate == Fate::Replaced && !self.read(chunk, to)?.1 {}
+        to.feed.finish(&mut self.decoder, &to.origin, to.out)
+    }
 }
 
 pub(super) struct Tail {
@@ -164,9 +181,7 @@ impl Tail {
         if fate == Fate::Stays {
             return Ok(count > 0);
         }
-        // Who writes to the old file may have done so until now.
-        while fate == Fate::Replaced && !reading.read(chunk, to)?.1 {}
-        to.feed.finish(&mut reading.decoder, &to.origin, to.out)?;
+        reading.end(&fate, chunk, to)?;
         self.reading = None;
         Ok(true)
     }
@@ -174,9 +189,6 @@ impl Tail {
     fn begin(&mut self, decoding: &Decoding) -> io::Result<Reading> {
         let mut opened = open(&self.path)?;
         let metadata = opened.metadata()?;
-        if metadata.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
-        }
         let mut decoder = decoding.decoder();
         let mut read = 0;
         // Only the file that is there at the start has an end to start at.
@@ -187,5 +199,32 @@ impl Tail {
             decoder.start_at(read);
         }
         Ok(Reading { opened, decoder, device: metadata.dev(), inode: metadata.ino(), read })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::DECODE;
+    use crate::source::testing::{Collected, checked};
+    use stageline_component::{Kind, Spec};
+
+    static SPEC: Spec =
+        Spec { name: "it", kind: Kind::Source, summary: "", attributes: &DECODE, doc: "" };
+
+    #[test]
+    fn what_was_written_since_the_end_was_read_is_read_if_the_file_was_replaced() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "late\nlast").unwrap();
+        for (fate, expected) in [(Fate::Replaced, vec!["late", "last"]), (Fate::Cut, vec![])] {
+            let decoding = Decoding::of(&checked(&SPEC, &[])).unwrap();
+            let mut reading = Tail::new(path.clone(), false).begin(&decoding).unwrap();
+            let mut feed = Feed::new("it", &decoding);
+            let mut out = Collected::default();
+            let mut to = To { feed: &mut feed, origin: Origin::plain("a"), out: &mut out };
+            reading.end(&fate, &mut [0; 3], &mut to).unwrap();
+            assert_eq!(out.texts(), expected);
+        }
     }
 }

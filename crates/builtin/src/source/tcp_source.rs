@@ -82,11 +82,13 @@ mod tests {
     use super::*;
     use crate::factory::testing::refused;
     use crate::source::testing::{Collected, checked};
+    use crate::source::wait::LOOK_EVERY;
     use stageline_component::Value;
     use std::io::Write;
     use std::net::{SocketAddr, TcpStream};
     use std::sync::mpsc;
     use std::thread;
+    use std::time::Instant;
 
     fn listening(values: &[(&str, Value)]) -> (Streams, SocketAddr) {
         let mut all = vec![("address", "127.0.0.1:0".into())];
@@ -148,12 +150,16 @@ mod tests {
         second.write_all(b"second\n").unwrap();
         first.write_all(b"first\n").unwrap();
         let mut first = Some(first);
-        let mut looks = 0;
+        let (mut looks, mut since) = (0, Instant::now());
         let mut out = Collected::until(move |messages| {
             // A few turns in which the second one could be read.
             looks += usize::from(!messages.is_empty());
+            if looks == 1 {
+                since = Instant::now();
+            }
             if looks == 4 {
                 assert_eq!(messages.len(), 1, "the second one waits");
+                assert!(since.elapsed() >= 2 * LOOK_EVERY, "and is no reason to wake up");
                 first.take();
             }
             messages.len() == 2

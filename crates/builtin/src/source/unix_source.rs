@@ -171,6 +171,8 @@ mod tests {
             let used = factory(&path, kind).source().unwrap();
             let error = factory(&path, kind).source().err().unwrap();
             assert_eq!(error.text(), format!("unix_source: cannot listen at {path:?}"));
+            let other = if kind == "stream" { "datagram" } else { "stream" };
+            assert!(factory(&path, other).source().is_err());
             assert!(path.exists());
             drop(used);
         }
