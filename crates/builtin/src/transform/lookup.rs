@@ -93,7 +93,8 @@ impl Plan for Lookup {
             }
             Some(set) => {
                 let field = |(name, column): (&String, &Value)| {
-                    let expected = || AttributeError::invalid("set", column, "the name of a column");
+                    let expected =
+                        || AttributeError::invalid("set", column, "the name of a column");
                     let column = column.to_text().ok_or_else(expected)?;
                     Ok::<_, Error>((name.clone(), column_of(&column)?))
                 };
@@ -211,11 +212,16 @@ mod tests {
         (file, path)
     }
 
-    const AIRLINES: &str = "carrier,name,seat\nUA,United,1\nB6,\"Jet \"\"Blue\"\"\",2\nUA,Untied,3\n";
+    const AIRLINES: &str =
+        "carrier,name,seat\nUA,United,1\nB6,\"Jet \"\"Blue\"\"\",2\nUA,Untied,3\n";
 
     fn looked_up(more: &[(&str, Value)], data: &str) -> (Report, String) {
         let (_file, path) = table(AIRLINES);
-        let mut all = vec![("file", path.as_str().into()), ("column", "carrier".into()), ("key", "code".into())];
+        let mut all = vec![
+            ("file", path.as_str().into()),
+            ("column", "carrier".into()),
+            ("key", "code".into()),
+        ];
         all.extend(more.iter().map(|(name, value)| (*name, value.clone())));
         let mut lookup = component::<Lookup>(&all);
         let mut message = Message::new(16, 1024);
@@ -231,14 +237,18 @@ mod tests {
     #[test]
     fn fields_are_added() {
         let (report, data) = looked_up(&[], r#"{"code":"B6"} "#);
-        assert_eq!((report, data.as_str()), (Report::DONE, r#"{"code":"B6","name":"Jet \"Blue\"","seat":"2"}"#));
+        assert_eq!(
+            (report, data.as_str()),
+            (Report::DONE, r#"{"code":"B6","name":"Jet \"Blue\"","seat":"2"}"#)
+        );
         let (_, data) = looked_up(&[set("airline", "name")], r#"{"code":"UA"}"#);
         assert_eq!(data, r#"{"code":"UA","airline":"Untied"}"#, "the last row counts");
     }
 
     #[test]
     fn what_is_missing_is_as_it_is_said() {
-        let missing = |how: &str, data: &str| looked_up(&[set("x", "seat"), ("missing", how.into())], data);
+        let missing =
+            |how: &str, data: &str| looked_up(&[set("x", "seat"), ("missing", how.into())], data);
         let data = r#"{"code":"AA"}"#;
         assert_eq!(missing("null", data), (Report::DONE, r#"{"code":"AA","x":null}"#.to_owned()));
         assert_eq!(missing("null", "{ }"), (Report::DONE, r#"{ "x":null}"#.to_owned()));
@@ -251,7 +261,9 @@ mod tests {
     #[test]
     fn wrong_tables_are_told() {
         let (_file, path) = table(AIRLINES);
-        let of = |path: &str, column: &str| refused::<Lookup>(&[("file", path.into()), ("column", column.into())]);
+        let of = |path: &str, column: &str| {
+            refused::<Lookup>(&[("file", path.into()), ("column", column.into())])
+        };
         assert!(of("/absent.csv", "a").contains("/absent.csv"));
         assert!(of(&path, "cod").contains("there is no column `cod`"));
         let (_file, path) = table("a,b\n1\n");
