@@ -142,8 +142,15 @@ fn read(path: &str) -> String {
 }
 
 /// Where tests and models stand.
-const TESTS: [&str; 5] =
-    ["tests", "loom-tests/tests", "proof/tests", "proof/stress/tests", "proof/shuttle/tests"];
+const TESTS: [&str; 7] = [
+    "tests",
+    "crates/component/tests",
+    "crates/runner/tests",
+    "loom-tests/tests",
+    "proof/tests",
+    "proof/stress/tests",
+    "proof/shuttle/tests",
+];
 
 /// Whether a test with this name, of a file and a function in it, is there.
 fn has_test(file: &str, test: &str) -> bool {

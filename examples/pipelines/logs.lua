@@ -9,7 +9,7 @@ s.pipeline {
   workers = 1,
   s.stdin {},
   s.regex {
-    pattern = [[^(?<host>\S+) \S+ \S+ \[(?<time>[^\]]+)\] "(?<method>[A-Z]+) (?<path>\S+) [^"]*" (?<status>\d+) (?<bytes>\d+|-) (?<seconds>[\d.]+)$]],
+    pattern = [=[^(?<host>\S+) \S+ \S+ \[(?<time>[^\]]+)\] "(?<method>[A-Z]+) (?<path>\S+) [^"]*" (?<status>\d+) (?<bytes>\d+|-) (?<seconds>[\d.]+)$]=],
     on_mismatch = "drop",
   },
   s.lua { handle = function(message)

@@ -4,6 +4,7 @@
 //! source, sink ──► codec
 //!            └──► factory
 //! transform ────► factory
+//!           └───► expression ──► json
 //! ```
 
 mod codec;

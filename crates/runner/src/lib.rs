@@ -21,4 +21,4 @@ pub use plan::{
     Component, Node, OnFailure, Options, Plan, Problem, RetryPolicy, Route, Target, View, When,
 };
 pub use run::{Ended, NodeCounts, Progress, Run, RunError, SourceCounts, Summary};
-pub use script::{Diagnosis, Script, Severity, catalogue};
+pub use script::{Diagnosis, Script, catalogue, lua_types};

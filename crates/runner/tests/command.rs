@@ -336,3 +336,11 @@ fn a_plugin_that_is_none_is_told_with_its_file() {
         assert!(code == 78 && err.contains("main.lua:2:") && err.contains(part), "{err}");
     }
 }
+
+/// `cargo run -- components --lua-types > crates/runner/lua/stageline.lua` writes it anew.
+#[test]
+fn the_types_for_the_language_server_are_those_of_the_components() {
+    let (code, types, _) = run(&mut stageline(&["components", "--lua-types"], &root()), "");
+    let there = fs::read_to_string(root().join("crates/runner/lua/stageline.lua")).unwrap();
+    assert!(code == 0 && types == there, "the file is not current");
+}

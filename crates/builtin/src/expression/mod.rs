@@ -8,9 +8,10 @@
 //! not wrong: a filter is not true then, and a value is null. `a || b` is true if one of them is, `a && b` false if one
 //! of them is, unknown or not.
 //!
-//! `simple` evaluates what filters mostly are, comparisons with constants joined by `&&`, `||` and `!`, by itself: 20
-//! to 30 ns in place of 380, nothing allocated. (The crate `cel` prepares the text of an error before it compares.)
-//! All that it does not decide goes to `cel`, and a test compares the two.
+//! `simple` evaluates what filters mostly are, comparisons joined by `&&`, `||` and `!`, by itself: of `dep_delay > 30 &&
+//! carrier == "UA"` that takes 80 ns with the reading of both fields, and allocates nothing, where `cel` takes 380 without
+//! it, as it prepares the text of an error before it compares. All that it does not decide goes to `cel`, and a test
+//! compares the two.
 //!
 //! ```text
 //! expression ──► compile ──► simple ──► places ──► json

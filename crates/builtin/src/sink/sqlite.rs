@@ -2,7 +2,7 @@
 
 use super::batch::{BATCH, Batched, FLUSH_EVERY, Failure, Limits, Target};
 use super::row::{COLUMNS, Columns, Rows, VALUES};
-use crate::factory::{Plan, THREADS, defaulted, required, threads};
+use crate::factory::{Plan, THREADS, defaulted, optional, required, texts, threads};
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params_from_iter};
 use stageline_component::{
@@ -37,6 +37,12 @@ static SPEC: Spec = Spec {
             AttributeKind::Boolean,
             "false",
             "Whether to create the table, with columns of no type, if it is not there.",
+        ),
+        optional(
+            "key",
+            AttributeKind::List,
+            "For `create`: the columns of the primary key. With it and `on_conflict = \"replace\"` a row that comes again \
+             takes its own place.",
         ),
         defaulted(
             "on_conflict",
@@ -90,6 +96,7 @@ pub(super) struct Sqlite {
     table: String,
     columns: Columns,
     creates: bool,
+    key: Vec<String>,
     insert: String,
     has_log: bool,
     timeout: Duration,
@@ -129,9 +136,21 @@ impl Plan for Sqlite {
         let marks = vec!["?"; names.len()].join(", ");
         let insert =
             format!("INSERT{or} INTO {} ({}) VALUES ({marks})", quoted(&table), names.join(", "));
+        let key = texts(attributes, "key")?;
+        if let Some(name) =
+            key.iter().find(|name| !columns.names().any(|column| column == name.as_str()))
+        {
+            return Err(AttributeError::invalid(
+                "key",
+                &name.as_str().into(),
+                "columns of the table",
+            )
+            .into());
+        }
         Ok(Self {
             path,
             table,
+            key,
             columns,
             creates: attributes.boolean("create") == Some(true),
             insert,
@@ -169,7 +188,13 @@ impl Sqlite {
         if self.creates {
             let names: Vec<_> = self.columns.names().map(quoted).collect();
             let (table, names) = (quoted(&self.table), names.join(", "));
-            database.execute(&format!("CREATE TABLE IF NOT EXISTS {table} ({names})"), ())?;
+            let key: Vec<_> = self.key.iter().map(|name| quoted(name)).collect();
+            let key = if key.is_empty() {
+                String::new()
+            } else {
+                format!(", PRIMARY KEY ({})", key.join(", "))
+            };
+            database.execute(&format!("CREATE TABLE IF NOT EXISTS {table} ({names}{key})"), ())?;
         }
         database.prepare_cached(&self.insert)?;
         Ok(database)

@@ -208,3 +208,22 @@ fn values_out_of_bounds_are_refused() {
     let factory = prepared::<Sqlite>(&values(Path::new("a"), &more)).unwrap();
     assert_eq!(factory.pool_size(), Some(3));
 }
+
+#[test]
+fn a_row_that_comes_again_takes_its_place() {
+    let folder = TempDir::new().unwrap();
+    let more = [
+        columns(&["a", "b"]),
+        ("key", list(&["a"])),
+        ("on_conflict", "replace".into()),
+        ("batch", 1.into()),
+    ];
+    let mut runner = sink(&path(&folder), &more);
+    for text in [r#"{"a": 1, "b": 1}"#, r#"{"a": 2, "b": 1}"#, r#"{"a": 1, "b": 2}"#] {
+        assert_eq!(runner.give(&[text])[0].status(), 0);
+    }
+    let found = rows(&path(&folder), "SELECT a, b FROM t ORDER BY a");
+    assert_eq!(found, ["Integer(1) Integer(2)", "Integer(2) Integer(1)"]);
+    let more = [columns(&["a"]), ("key", list(&["x"]))];
+    assert!(refused::<Sqlite>(&values(&path(&folder), &more)).contains("columns of the table"));
+}

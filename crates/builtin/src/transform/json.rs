@@ -1,7 +1,16 @@
 //! Filters, reshapes and computes fields of JSON objects.
 //!
-//! 20,000 rows of 340 bytes with 20 fields, `filter = 'dep_delay > 30 && carrier == "UA"'` and a `select` of 5: see
-//! `benches/json.rs`, and its figures in the documentation of [`SPEC`].
+//! | what, of rows of 340 bytes with 20 fields | ns a row |
+//! |---|---|
+//! | each byte checked, nothing done | 510 |
+//! | `filter = 'dep_delay > 30 && carrier == "UA"'`, a quarter passes | 590 |
+//! | a filter of the same length that only `cel` evaluates | 1050 |
+//! | the first filter, and a `select` of 5 | 630 |
+//! | the `select` alone | 640 |
+//! | a `rename` of one field | 850 |
+//!
+//! `benches/json.rs` prints them, here of two virtual CPUs that were shared with other builds. There, jq 1.6 took
+//! 11,300 ns of CPU time for a row of the filter with the `select`, its reading and writing included.
 
 use super::{Setting, no_value, not_json, not_written};
 use crate::expression::{Expression, Places, Reader, WriteError};

@@ -50,6 +50,9 @@ enum Command {
     Components {
         /// Its name.
         name: Option<String>,
+        /// Write types for the language server of Lua.
+        #[arg(long, conflicts_with = "name")]
+        lua_types: bool,
     },
     /// Write a pipeline or a component to begin with, that builds and runs.
     New(scaffold::Args),
@@ -94,7 +97,8 @@ pub fn main() -> ExitCode {
                 ExitCode::from(CONFIGURATION)
             }
         },
-        Command::Components { name } => components::components(name.as_deref(), style),
+        Command::Components { lua_types: true, .. } => print(&stageline_runner::lua_types()),
+        Command::Components { name, .. } => components::components(name.as_deref(), style),
         Command::New(args) => scaffold::new(&args, style),
         Command::Completions { shell } => {
             let mut text = Vec::new();

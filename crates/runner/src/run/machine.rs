@@ -213,6 +213,29 @@ impl Line {
     }
 }
 
+impl Line {
+    /// Has the node's component handle a message. One that panics fails the message, and is made anew for the next.
+    fn call(&mut self, node: usize, message: &mut Message) -> Report {
+        let instance = match self.instance(node) {
+            Ok(instance) => instance,
+            Err(text) => {
+                message.describe(&text);
+                return Report::fail(PANICKED);
+            }
+        };
+        match catch_unwind(AssertUnwindSafe(|| instance.handle(message))) {
+            Ok(report) => report,
+            Err(panic) => {
+                message.describe(&format!("the component panicked: {}", text_of(&*panic)));
+                // What it held fails with it.
+                message.lead();
+                self.instances[node] = None;
+                Report::fail(PANICKED)
+            }
+        }
+    }
+}
+
 impl StateMachine for Line {
     type Data = Parcel;
     type Error = ();
@@ -261,21 +284,7 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
     request.at = stage;
     let message = &mut request.message;
     message.prepare(Call { attempt, flush, held });
-    let report = match line.instance(node) {
-        Ok(instance) => match catch_unwind(AssertUnwindSafe(|| instance.handle(message))) {
-            Ok(report) => report,
-            Err(panic) => {
-                message.describe(&format!("the component panicked: {}", text_of(&*panic)));
-                message.lead();
-                line.instances[node] = None;
-                Report::fail(PANICKED)
-            }
-        },
-        Err(text) => {
-            message.describe(&text);
-            Report::fail(PANICKED)
-        }
-    };
+    let report = line.call(node, message);
     message.set_status(report.status());
     let leads = message.take_led() || flush.is_some();
     let (graph, counts) = (&line.graph, &line.counts);

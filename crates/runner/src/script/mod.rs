@@ -3,6 +3,7 @@
 mod function;
 mod module;
 mod sandbox;
+mod stubs;
 mod values;
 
 use crate::limits::SCRIPT_SIZE_MAX;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::{error, fmt};
 
 pub use module::catalogue;
+pub use stubs::lua_types;
 
 /// A script, and what it says.
 pub struct Script {
@@ -29,15 +31,6 @@ pub struct Script {
 pub(crate) struct Text {
     path: PathBuf,
     text: Arc<str>,
-}
-
-/// How bad something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// The pipeline cannot be run.
-    Error,
-    /// It can.
-    Warning,
 }
 
 /// What is wrong with a script, with the lines that it is about.
