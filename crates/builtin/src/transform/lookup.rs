@@ -64,10 +64,13 @@ enum Missing {
     Pass,
 }
 
+/// What a row adds, by its key.
+type Rows = Arc<HashMap<Box<[u8]>, Box<[u8]>>>;
+
 /// A table, with the fields of each row as they are put at the end of an object.
 pub(crate) struct Lookup {
     key: Key,
-    rows: Arc<HashMap<Box<[u8]>, Box<[u8]>>>,
+    rows: Rows,
     missing: Missing,
     /// Null for each field.
     nothing: Arc<[u8]>,
@@ -153,7 +156,7 @@ fn write_field(out: &mut Buffer, name: &str, value: Option<&[u8]>) -> Result<(),
 
 struct Joiner {
     key: KeyMaker,
-    rows: Arc<HashMap<Box<[u8]>, Box<[u8]>>>,
+    rows: Rows,
     missing: Missing,
     nothing: Arc<[u8]>,
     finder: Finder,

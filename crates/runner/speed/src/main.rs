@@ -64,7 +64,7 @@ struct Way {
 
 const JQ: &str =
     "select(.dep_delay > 30 and .carrier == \"UA\") | {carrier, flight, origin, dest, dep_delay}";
-const MLR: &str = "is_present($dep_delay) && $dep_delay > 30 && $carrier == \"UA\"";
+const MLR: &str = "typeof($dep_delay) == \"int\" && $dep_delay > 30 && $carrier == \"UA\"";
 
 fn ways(rows: &str, out: &str) -> Result<Vec<Way>> {
     let own = env::current_exe()?;

@@ -28,8 +28,10 @@ pub struct Args {
     json_summary: Option<PathBuf>,
 }
 
-/// Between two looks at a run.
-const LOOK: Duration = Duration::from_millis(20);
+/// Between two looks whether a run is over.
+const LOOK: Duration = Duration::from_millis(2);
+/// Looks between two at how far it is.
+const LOOKS_PER_PROGRESS: u32 = 10;
 
 pub fn run(args: &Args, style: Style) -> ExitCode {
     let mut script = match Script::load(&args.file) {
@@ -76,10 +78,17 @@ fn watch(
     style: Style,
 ) {
     let mut stopped: Option<Instant> = None;
-    while !run.is_settled() {
+    for look in 0_u32.. {
+        if run.is_settled() {
+            break;
+        }
+        thread::sleep(LOOK);
         if signals.first() != 0 && stopped.is_none() {
             run.stop();
             stopped = Some(Instant::now());
+        }
+        if !look.is_multiple_of(LOOKS_PER_PROGRESS) {
+            continue;
         }
         let progress = run.progress();
         signals.left.store(progress.total().in_flight(), Ordering::Relaxed);
@@ -92,7 +101,6 @@ fn watch(
             std::process::exit(128 + signals.first());
         }
         display.show(&progress);
-        thread::sleep(LOOK);
     }
     display.clear();
 }

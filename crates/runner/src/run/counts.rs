@@ -1,7 +1,7 @@
 //! How many messages each node has handled, and how it answered: one writer per thread, read by who shows progress.
 
 use stageline_component::ReportKind;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// The answers of a node.
@@ -29,14 +29,23 @@ impl NodeCounts {
 const KINDS: usize = 5;
 
 /// Those of one thread. Written by it alone, read by anybody; nothing is inferred from one about another.
-pub struct ThreadCounts(Box<[[AtomicU64; KINDS]]>);
+pub struct ThreadCounts {
+    nodes: Box<[[AtomicU64; KINDS]]>,
+    /// Whether a component runs.
+    runs: AtomicBool,
+}
 
 impl ThreadCounts {
     #[inline]
     pub fn count(&self, node: usize, kind: ReportKind) {
-        let place = &self.0[node][place_of(kind)];
+        let place = &self.nodes[node][place_of(kind)];
         // One writer: a load and a store in place of an addition that locks.
         place.store(place.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub fn set_running(&self, runs: bool) {
+        self.runs.store(runs, Ordering::Relaxed);
     }
 }
 
@@ -63,7 +72,8 @@ impl Counts {
 
     /// Counts for a thread that begins.
     pub fn of_thread(&self) -> Arc<ThreadCounts> {
-        let counts = Arc::new(ThreadCounts((0..self.nodes).map(|_| Default::default()).collect()));
+        let nodes = (0..self.nodes).map(|_| Default::default()).collect();
+        let counts = Arc::new(ThreadCounts { nodes, runs: AtomicBool::new(false) });
         self.threads
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -71,11 +81,19 @@ impl Counts {
         counts
     }
 
+    /// How often components were called, if none runs at this moment.
+    pub fn handled_if_idle(&self) -> Option<u64> {
+        let threads = self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let is_idle = threads.iter().all(|thread| !thread.runs.load(Ordering::Relaxed));
+        let counts = threads.iter().flat_map(|thread| thread.nodes.iter().flatten());
+        is_idle.then(|| counts.map(|count| count.load(Ordering::Relaxed)).sum())
+    }
+
     /// The sums.
     pub fn sum(&self) -> Vec<NodeCounts> {
         let threads = self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let sum = |node: usize, kind: usize| -> u64 {
-            threads.iter().map(|thread| thread.0[node][kind].load(Ordering::Relaxed)).sum()
+            threads.iter().map(|thread| thread.nodes[node][kind].load(Ordering::Relaxed)).sum()
         };
         let of = |node: usize| NodeCounts {
             done: sum(node, 0),

@@ -1,8 +1,8 @@
 //! What a source emits, on its way into the engine.
 
-use super::machine::{Line, Parcel};
+use super::machine::{Graph, Line, Parcel};
 use super::signals::Stop;
-use stageline::Submitter;
+use stageline::{Submitter, TrySubmitError};
 use stageline_component::{EmitError, Emitter, Message, TooLarge};
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ pub struct Port {
     /// Filled first, so that a source that fails meanwhile has sent nothing.
     scratch: Message,
     entry: u16,
+    graph: Arc<Graph>,
     stop: Arc<Stop>,
 }
 
@@ -20,11 +21,12 @@ impl Port {
         submitter: Submitter<Line>,
         entry: u16,
         sizes: (usize, usize),
+        graph: &Arc<Graph>,
         stop: &Arc<Stop>,
     ) -> Self {
         let (capacity, max) = sizes;
         let scratch = Message::new(capacity, max);
-        Self { submitter, scratch, entry, stop: Arc::clone(stop) }
+        Self { submitter, scratch, entry, graph: Arc::clone(graph), stop: Arc::clone(stop) }
     }
 }
 
@@ -36,14 +38,21 @@ impl Emitter for Port {
         self.scratch.reset();
         fill(&mut self.scratch)?;
         let (scratch, entry) = (&mut self.scratch, self.entry);
-        let sent = self.submitter.submit_with(|parcel: &mut Parcel| {
+        let put = |parcel: &mut Parcel| {
             std::mem::swap(&mut parcel.message, scratch);
             parcel.entry = entry;
             parcel.at = 0;
             parcel.is_folded = false;
-        });
+        };
+        let sent = match self.submitter.try_submit_with(put) {
+            Err(TrySubmitError::Full(put)) => {
+                let submitter = &mut self.submitter;
+                self.graph.while_crowded(|| submitter.submit_with(put)).ok()
+            }
+            sent => sent.ok(),
+        };
         // Positions count from 0: see `build`.
-        sent.map_err(|_| EmitError::Stopping)
+        sent.ok_or(EmitError::Stopping)
     }
 
     fn is_stopping(&self) -> bool {

@@ -9,7 +9,7 @@ use stageline_builtin::Judge;
 use stageline_component::{Component, Flush, Kind, Message, Report, ReportKind, host::Call};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,10 @@ pub struct Graph {
     letters: Option<u16>,
     /// No source will emit any more: what is held is let go.
     drains: AtomicBool,
+    /// Sources that run.
+    sources: AtomicUsize,
+    /// Sources that wait for room.
+    waiting: AtomicUsize,
     /// What components said as they were closed, or as they could not be made.
     troubles: Mutex<Vec<String>>,
 }
@@ -94,14 +98,9 @@ impl Graph {
         });
         let nodes = nodes.collect();
         let counts = Counts::new(plan.nodes.len());
-        Self {
-            nodes,
-            counts,
-            letters,
-            drains: AtomicBool::new(false),
-            troubles: Mutex::default(),
-            plan,
-        }
+        let (drains, sources) = (AtomicBool::new(false), AtomicUsize::new(plan.sources.len()));
+        let (waiting, troubles) = (AtomicUsize::new(0), Mutex::default());
+        Self { nodes, counts, letters, drains, sources, waiting, troubles, plan }
     }
 
     pub fn plan(&self) -> &Plan {
@@ -123,10 +122,28 @@ impl Graph {
         self.letters
     }
 
-    /// No source will emit any more.
-    pub fn drain(&self) {
-        // Relaxed: whoever holds messages looks at it again and again.
-        self.drains.store(true, Ordering::Relaxed);
+    /// A source has ended; after the last one what is held is let go.
+    pub fn source_ended(&self) {
+        if self.sources.fetch_sub(1, Ordering::Relaxed) == 1 {
+            // Relaxed: whoever holds messages looks at it again and again.
+            self.drains.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Calls what waits until there is room for a message of a source.
+    pub fn while_crowded<R>(&self, wait: impl FnOnce() -> R) -> R {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let result = wait();
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        result
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    fn look(&self) -> Duration {
+        if self.is_crowded() { LOOK_CROWDED } else { LOOK }
     }
 
     /// The name of the node whose stage this is.
@@ -178,11 +195,16 @@ pub struct Line {
     judges: Box<[Vec<Option<Judge>>]>,
     /// Until when each component wants to hold what it holds.
     held_until: Box<[Option<Instant>]>,
+    /// How often components had been called when nothing seemed to go on.
+    idle_at: Option<u64>,
     counts: Arc<ThreadCounts>,
 }
 
-/// How long the engine holds messages at most before it is looked whether the run drains.
-const DRAIN_LOOK: Duration = Duration::from_millis(20);
+/// How long the engine holds messages at most before it is looked whether they must go: as the run drains, or
+/// because nothing else goes on.
+const LOOK: Duration = Duration::from_millis(5);
+/// The same while a source waits for room.
+const LOOK_CROWDED: Duration = Duration::from_micros(200);
 
 impl Line {
     pub fn new(graph: &Arc<Graph>) -> Self {
@@ -200,6 +222,7 @@ impl Line {
             held_until,
             counts: graph.counts.of_thread(),
             graph: Arc::clone(graph),
+            idle_at: None,
         }
     }
 
@@ -214,6 +237,15 @@ impl Line {
 }
 
 impl Line {
+    /// Whether a source waits for room, and no component has been called since the last look: what is held fills the
+    /// window, or keeps it from moving on.
+    fn is_stuck(&mut self) -> bool {
+        let idle_at =
+            if self.graph.is_crowded() { self.graph.counts.handled_if_idle() } else { None };
+        let before = std::mem::replace(&mut self.idle_at, idle_at);
+        idle_at.is_some() && before == idle_at
+    }
+
     /// Has the node's component handle a message. One that panics fails the message, and is made anew for the next.
     fn call(&mut self, node: usize, message: &mut Message) -> Report {
         let instance = match self.instance(node) {
@@ -274,8 +306,8 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
         Some(EngineFlush::Age) if !line.graph.drains.load(Ordering::Relaxed) => {
             let left = line.held_until[node]
                 .map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
-            if !left.is_zero() {
-                return request.hold(left.min(DRAIN_LOOK));
+            if !left.is_zero() && !line.is_stuck() {
+                return request.hold(left.min(line.graph.look()));
             }
             Some(Flush::Age)
         }
@@ -284,7 +316,9 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
     request.at = stage;
     let message = &mut request.message;
     message.prepare(Call { attempt, flush, held });
+    line.counts.set_running(true);
     let report = line.call(node, message);
+    line.counts.set_running(false);
     message.set_status(report.status());
     let leads = message.take_led() || flush.is_some();
     let (graph, counts) = (&line.graph, &line.counts);
@@ -296,7 +330,7 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
             if held == 0 || flush.is_some() {
                 line.held_until[node] = Instant::now().checked_add(at_most);
             }
-            return request.hold(at_most.min(DRAIN_LOOK));
+            return request.hold(at_most.min(line.graph.look()));
         }
         ReportKind::Done if held > 0 || leads => lead(request, ways.folds),
         ReportKind::Done => {}

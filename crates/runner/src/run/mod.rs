@@ -136,7 +136,7 @@ impl Run {
             let at = group.index();
             let (submitter, receiver) = group.split();
             let sizes = (options.message_capacity, options.message_max);
-            let port = Port::new(submitter, graph.entry(index), sizes, &stop);
+            let port = Port::new(submitter, graph.entry(index), sizes, &graph, &stop);
             let letters = letters_end.as_ref().zip(graph.letters());
             let letters = letters.map(|(end, entry)| Letters { submitter: end.clone(), entry });
             let settler = settle(receiver, source.acknowledger(), letters);
@@ -150,17 +150,9 @@ impl Run {
         self.stop.set(Why::Asked);
     }
 
-    /// Whether all that the sources emitted is settled, and they have ended. To be asked again and again, by who does
-    /// not [wait](Self::wait): it lets go what is held when the sources have ended.
+    /// Whether the sources have ended, and all that they emitted is settled.
     pub fn is_settled(&self) -> bool {
-        let have_ended = self
-            .sources
-            .iter()
-            .all(|feed| feed.source.as_ref().is_none_or(JoinHandle::is_finished));
-        if have_ended {
-            self.graph.drain();
-        }
-        have_ended && self.sources.iter().all(|feed| feed.settler.is_finished())
+        self.sources.iter().all(|feed| feed.settler.is_finished())
     }
 
     /// What has been done so far.
@@ -186,7 +178,6 @@ impl Run {
                 join(source, &self.graph);
             }
         }
-        self.graph.drain();
         let mut counts = Vec::new();
         for feed in std::mem::take(&mut self.sources) {
             join(feed.settler, &self.graph);
@@ -232,7 +223,10 @@ impl Feed {
         let source = source.map(|(source, port)| {
             let name = name.clone();
             spawn("source")
-                .spawn(move || run_source(&name, source, port, &graph, &stop))
+                .spawn(move || {
+                    run_source(&name, source, port, &graph, &stop);
+                    graph.source_ended();
+                })
                 .map_err(RunError::Thread)
         });
         let source = source.transpose()?;
