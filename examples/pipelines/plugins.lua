@@ -5,6 +5,6 @@ s.pipeline {
   name = "plugins",
   s.stdin {},
   s.plugin("build/upper.so", { prefix = "c: " }),
-  s.plugin("build/reverse.so", {}),
+  s.plugin("build/reverse_component.so", {}),
   s.stdout {},
 }
