@@ -113,7 +113,6 @@ pub(crate) const fn defaulted(
 pub(crate) const THREADS_MAX: i64 = 256;
 
 /// The threads of a component that blocks.
-#[allow(dead_code)] // For sinks: no transform blocks on more than one.
 pub(crate) const THREADS: AttributeSpec = defaulted(
     "threads",
     AttributeKind::Integer,

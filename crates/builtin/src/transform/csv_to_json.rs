@@ -1,5 +1,6 @@
 //! Makes objects of records of comma-separated values.
 
+use crate::codec::HEADER;
 use crate::factory::{Plan, answer, defaulted, optional, texts, too_large};
 use crate::json::{self, write_string};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
@@ -8,9 +9,6 @@ use stageline_component::{
     Spec, TooLarge, Value,
 };
 use std::sync::Arc;
-
-/// The attribute of a message in which the names of its fields stand, as a record.
-const HEADER: &str = "csv.header";
 
 /// How many fields a record has at most.
 const FIELDS_MAX: usize = 10_000;

@@ -38,12 +38,7 @@ impl Emitter for Port {
         self.scratch.reset();
         fill(&mut self.scratch)?;
         let (scratch, entry) = (&mut self.scratch, self.entry);
-        let put = |parcel: &mut Parcel| {
-            std::mem::swap(&mut parcel.message, scratch);
-            parcel.entry = entry;
-            parcel.at = 0;
-            parcel.is_folded = false;
-        };
+        let put = |parcel: &mut Parcel| parcel.begin(scratch, entry);
         let sent = match self.submitter.try_submit_with(put) {
             Err(TrySubmitError::Full(put)) => {
                 let submitter = &mut self.submitter;

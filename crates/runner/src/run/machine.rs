@@ -36,6 +36,12 @@ impl Parcel {
     pub fn new(capacity: usize, max: usize) -> Self {
         Self { message: Message::new(capacity, max), entry: 0, at: 0, is_folded: false }
     }
+
+    /// Begins its way with this message; what stood here takes its place.
+    pub fn begin(&mut self, message: &mut Message, entry: u16) {
+        std::mem::swap(&mut self.message, message);
+        (self.entry, self.at, self.is_folded) = (entry, 0, false);
+    }
 }
 
 /// Where a message goes, by indices.

@@ -18,7 +18,7 @@ use signals::{Stop, Why};
 use stageline::{
     BuildError, GroupOptions, OpenError, Pipeline, Pool, RequestGroup, Retry, StageId,
 };
-use stageline_component::Source;
+use stageline_component::{Message, Source};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -122,23 +122,27 @@ impl Run {
                 Some(Feed::start(name, index, settler, None)?)
             }
         };
+        // All are made before the first one begins to read.
+        let mut made = Vec::new();
+        for (component, _) in &graph.plan().sources {
+            let name = component.name();
+            let failed =
+                |error| RunError::Source(format!("the source `{name}` cannot be started: {error}"));
+            made.push((name, component.factory.source().map_err(failed)?));
+        }
         let mut sources = Vec::new();
-        for (index, (component, _)) in graph.plan().sources.iter().enumerate() {
-            let named = |error| {
-                RunError::Source(format!(
-                    "the source `{}` cannot be started: {error}",
-                    component.name()
-                ))
-            };
-            let mut source = component.factory.source().map_err(named)?;
+        for (index, (name, mut source)) in made.into_iter().enumerate() {
             let group = pipeline.open(GroupOptions::new(options.order)).map_err(RunError::Open)?;
-            let (name, group) = feed(component.name(), group);
+            let (name, group) = feed(name, group);
             let at = group.index();
             let (submitter, receiver) = group.split();
             let sizes = (options.message_capacity, options.message_max);
             let port = Port::new(submitter, graph.entry(index), sizes, &graph, &stop);
             let letters = letters_end.as_ref().zip(graph.letters());
-            let letters = letters.map(|(end, entry)| Letters { submitter: end.clone(), entry });
+            let letters = letters.map(|(end, entry)| {
+                let (submitter, scratch) = (end.clone(), Message::new(sizes.0, sizes.1));
+                Letters { submitter, entry, scratch }
+            });
             let settler = settle(receiver, source.acknowledger(), letters);
             sources.push(Feed::start(name, at, settler, Some((source, port)))?);
         }

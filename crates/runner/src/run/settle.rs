@@ -7,7 +7,7 @@ use crate::limits::FAILURES_TOLD;
 use crate::plan::OnFailure;
 use stageline::{Outcome, Output, Receiver, SharedSubmitter};
 use stageline_builtin::STDOUT_CLOSED;
-use stageline_component::Acknowledge;
+use stageline_component::{Acknowledge, Message, TooLarge};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,6 +37,8 @@ fn add(count: &AtomicU64, more: u64) {
 pub struct Letters {
     pub submitter: SharedSubmitter<Line>,
     pub entry: u16,
+    /// Filled first: what cannot be copied is told, and not taken.
+    pub scratch: Message,
 }
 
 /// The thread that receives the results of one source.
@@ -147,22 +149,30 @@ fn text_of(outcome: &Outcome<'_, ()>, output: &Output<'_, Line>) -> String {
 impl Letters {
     /// Whether the dead letter has got a copy of the message.
     fn take(&mut self, parcel: &Parcel, failure: &Failure<'_>) -> bool {
-        let entry = self.entry;
-        let sent = self.submitter.submit_with(|slot: &mut Parcel| {
-            slot.message.reset();
-            slot.entry = entry;
-            slot.at = 0;
-            slot.is_folded = false;
-            // The same limit stands on both; what has no room beside it is left out.
-            let _ = slot.message.set_data(parcel.message.data());
-            for (name, value) in parcel.message.attributes() {
-                let _ = slot.message.set_attribute(name, value);
-            }
-            let _ = slot.message.set_attribute("error.stage", failure.stage.as_bytes());
-            let _ =
-                slot.message.set_attribute("error.status", failure.status.to_string().as_bytes());
-            let _ = slot.message.set_attribute("error.text", failure.text.as_bytes());
-        });
+        let Self { submitter, entry, scratch } = self;
+        if copy(parcel, failure, scratch).is_err() {
+            return false;
+        }
+        let sent = submitter.submit_with(|slot: &mut Parcel| slot.begin(scratch, *entry));
         sent.is_ok()
     }
+}
+
+/// The message, and what has happened to it.
+fn copy(parcel: &Parcel, failure: &Failure<'_>, letter: &mut Message) -> Result<(), TooLarge> {
+    letter.reset();
+    letter.set_data(parcel.message.data())?;
+    let status = failure.status.to_string();
+    let said =
+        [("error.stage", failure.stage), ("error.status", &status), ("error.text", &failure.text)];
+    for (name, text) in said {
+        letter.set_attribute(name, text.as_bytes())?;
+    }
+    let own =
+        parcel.message.attributes().filter(|(name, _)| said.iter().all(|(new, _)| new != name));
+    for (name, value) in own {
+        // Those for which there is no room beside the three are left out.
+        let _ = letter.set_attribute(name, value);
+    }
+    Ok(())
 }

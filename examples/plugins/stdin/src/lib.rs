@@ -100,18 +100,21 @@ fn read(mut input: impl BufRead, line_max: u64, lines: &SyncSender<Line>) {
 
 fn emit(out: &mut dyn Emitter, lines: &Receiver<Line>) -> Result<(), Error> {
     while !out.is_stopping() {
-        let line = match lines.recv_timeout(LOOK) {
-            Ok(line) => line?,
-            Err(RecvTimeoutError::Timeout) => continue,
+        match lines.recv_timeout(LOOK) {
+            Ok(line) => send(out, line?)?,
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
-        };
-        match out.emit_data(&line) {
-            Ok(_) => {}
-            Err(EmitError::Stopping) => return Ok(()),
-            Err(error) => return Err(error.into()),
         }
     }
-    Ok(())
+    // The run ends: what has been read ahead is not lost.
+    lines.try_iter().take(AHEAD).try_for_each(|line| send(out, line?))
+}
+
+fn send(out: &mut dyn Emitter, line: Vec<u8>) -> Result<(), Error> {
+    match out.emit_data(&line) {
+        Ok(_) | Err(EmitError::Stopping) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 export_component!(Stdins);
