@@ -173,6 +173,23 @@ fn a_message_that_is_held_comes_again_by_age() {
     assert_eq!(seen[0], Flush::Age);
 }
 
+/// Nothing comes any more where the source waits for room, and all that stands in the window is held for 20 s.
+#[test]
+fn a_window_that_is_full_of_held_messages_moves_on() {
+    for order in [Order::Completion, Order::Submission] {
+        let hold = transform("hold", |message| match message.flush() {
+            None => message.hold_for(Duration::from_secs(20)),
+            Some(_) => Report::DONE,
+        });
+        let mut plan = line([numbers(50), hold]);
+        (plan.options.window, plan.options.order) = (4, order);
+        let start = Instant::now();
+        let summary = run(plan);
+        assert_eq!(summary.progress.total().done, 50);
+        assert!(start.elapsed() < Duration::from_secs(60), "it waits for no age");
+    }
+}
+
 #[test]
 fn a_panic_costs_its_message_and_what_is_held_with_it() {
     let made = Arc::new(AtomicU64::new(0));
