@@ -57,7 +57,7 @@ pub struct Window<T, E> {
     /// Requests that the receive end ended as cancelled. Written by it, read by the statistics.
     orphaned: AtomicU64,
     /// Owned by the receive end, and between two openings by whoever holds the group's index.
-    receive: UnsafeCell<ReceiveCursor>,
+    receive: CachePadded<UnsafeCell<ReceiveCursor>>,
 }
 
 /// What workers share of a group.
@@ -120,7 +120,7 @@ impl<T, E> Window<T, E> {
             shedding: Shedding::new(position),
             received: CachePadded::new(AtomicU64::new(position)),
             orphaned: AtomicU64::new(0),
-            receive: UnsafeCell::new(ReceiveCursor::try_new(position, lanes)?),
+            receive: CachePadded::new(UnsafeCell::new(ReceiveCursor::try_new(position, lanes)?)),
         })
     }
 
