@@ -170,7 +170,7 @@ pub fn work<M: StateMachine>(shared: Arc<Shared<M>>, index: usize) {
 /// The life of a pool's thread, whose index is among all threads that run stages.
 pub fn work_in_pool<M: StateMachine>(shared: Arc<Shared<M>>, index: usize, hop: usize) {
     let machine = (shared.factory)();
-    PoolWorker::new(&shared, index, hop, shared.wait, machine).run();
+    PoolWorker::new(&shared, (index, hop), (shared.wait, Duration::ZERO), machine).run();
 }
 
 /// Sets the bound on claimed batches, as long as nobody else has the memory.

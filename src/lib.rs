@@ -95,7 +95,7 @@ pub use group::{
     DeadLetter, DeadLetters, Output, Receiver, RequestGroup, SharedSubmitter, SubmitEnd, Submitter,
 };
 pub use outcome::{Cycle, Outcome};
-pub use pipeline::{Builder, Pipeline, Pool, Report, WorkerReport};
+pub use pipeline::{Builder, Pipeline, Pool, Report, WorkerReport, prepare};
 pub use request::{Request, Ticket};
 pub use retry::Retry;
 pub use stage::{Hook, RuntimeStage, Stage, StageFn, StageId, StageTable, StateMachine, Step};

@@ -14,11 +14,14 @@ pub enum WaitStrategy {
     /// Polls for some tens of microseconds, then sleeps until it is woken. Idle costs nothing.
     #[default]
     SpinThenPark,
+    /// Gives its time slice away between a few polls, then sleeps until it is woken: for threads that share their CPUs
+    /// with others that have work.
+    YieldThenPark,
 }
 
-/// Polls with a spin hint, before a strategy other than `BusySpin` starts to yield.
+/// Polls with a spin hint, before a strategy that begins so starts to yield.
 const SPIN_ROUNDS: u32 = 2_000;
-/// Yields before `SpinThenPark` sleeps. None in the models, where the time is better spent on sleeping.
+/// Yields before a strategy that sleeps does. None in the models, where the time is better spent on sleeping.
 const YIELD_ROUNDS: u32 = if cfg!(any(stageline_loom, stageline_shuttle)) { 0 } else { 16 };
 /// A waiting thread that minds a deadline reads the clock once in this many polls.
 const ROUNDS_PER_CLOCK: u32 = 64;
@@ -71,19 +74,23 @@ impl Spinner {
     #[inline]
     pub fn pause(&mut self) -> Pause {
         self.rounds = self.rounds.wrapping_add(1);
-        if self.plan.strategy == WaitStrategy::BusySpin {
+        let WaitPlan { strategy, crowded } = self.plan;
+        if strategy == WaitStrategy::BusySpin {
             return Pause::Again;
         }
-        let spins = if self.plan.crowded { 0 } else { SPIN_ROUNDS };
+        let spins = match crowded || strategy == WaitStrategy::YieldThenPark {
+            true => 0,
+            false => SPIN_ROUNDS,
+        };
         if self.rounds <= spins {
             sync::spin_loop();
         } else if self.rounds <= spins + YIELD_ROUNDS {
             sync::thread::yield_now();
-        } else if self.plan.strategy == WaitStrategy::SpinThenPark {
-            return Pause::Park;
-        } else {
+        } else if strategy == WaitStrategy::SpinThenYield {
             // The count goes on: who minds a deadline looks at the clock by it.
             sync::thread::yield_now();
+        } else {
+            return Pause::Park;
         }
         Pause::Again
     }

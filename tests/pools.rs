@@ -7,7 +7,7 @@ use stageline::{Order, Pipeline, Pool, Request, Retry, Step, state_machine};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A job, and the threads that it went through.
 #[derive(Clone, Debug, Default)]
@@ -80,12 +80,16 @@ struct World {
 }
 
 fn office(workers: usize, window: usize) -> World {
+    office_with(workers, window, Pool::threads("disk", 3))
+}
+
+fn office_with(workers: usize, window: usize, disk_pool: Pool) -> World {
     let office = Office { disk: Gate::closed(), closed: Arc::default() };
     let (disk, closed) = (Arc::clone(&office.disk), Arc::clone(&office.closed));
     let builder = Pipeline::builder(move || office.clone()).name("office").workers(workers);
     let builder = builder.groups(3).window(window).retry(Retry::attempts(2).first(Duration::ZERO));
     let cpu = stageline_cpu();
-    let builder = builder.pool(Pool::threads("disk", 3)).pool(Pool::cores("core", [cpu]));
+    let builder = builder.pool(disk_pool).pool(Pool::cores("core", [cpu]));
     World { pipeline: builder.build().unwrap(), disk, closed }
 }
 
@@ -143,6 +147,27 @@ fn each_stage_runs_in_its_pool() {
 }
 
 /// A pool that stands still, with more requests than it has threads, holds up nobody else.
+/// Jobs come one by one, each after the last one's end: all but the first find their thread asleep by the clock, or come
+/// later than that.
+#[test]
+fn a_thread_that_naps_takes_requests_after_its_nap() {
+    let _dog = watchdog(60);
+    let nap = Duration::from_millis(20);
+    let world = office_with(1, 16, Pool::threads("disk", 1).nap(nap));
+    world.disk.open();
+    let mut group = world.pipeline.open(Order::Submission).unwrap();
+    let start = Instant::now();
+    for number in 1..4 {
+        group.submit(job(number, true)).unwrap();
+        assert!(group.recv().unwrap().is_done());
+    }
+    assert!(start.elapsed() >= 2 * nap, "{:?}", start.elapsed());
+    assert!(group.submit(job(4, true)).is_ok());
+    drop(group);
+    world.pipeline.close();
+    assert_eq!(*world.closed.lock().unwrap(), 3, "who naps comes to the end, too");
+}
+
 #[test]
 fn a_pool_that_stands_still_holds_up_what_goes_through_it() {
     let _dog = watchdog(60);

@@ -256,8 +256,8 @@ impl Plan {
             builder = builder.dag();
         }
         if let Some(strategy) = self.values.wait {
-            use WaitStrategy::{BusySpin, SpinThenPark, SpinThenYield};
-            let all = [BusySpin, SpinThenYield, SpinThenPark];
+            use WaitStrategy::{BusySpin, SpinThenPark, SpinThenYield, YieldThenPark};
+            let all = [BusySpin, SpinThenYield, SpinThenPark, YieldThenPark];
             builder = builder.wait(all[usize::from(strategy) % all.len()]);
         }
         /// Hands a value to the builder's method of its name, if there is one.

@@ -23,6 +23,7 @@ mod watch;
 pub use builder::Builder;
 pub use pool::Pool;
 pub use report::{Report, WorkerReport};
+pub use start::prepare;
 
 use crate::common::{Control, GroupOptions};
 use crate::error::{CloseTimeout, OpenError};

@@ -34,6 +34,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
+/// Does now what the first build of a process would do once: it registers for the asymmetric barrier. For a program
+/// that calls it before it has threads that takes microseconds; later the system waits until all CPUs have taken note of it, some 10 ms.
+pub fn prepare() {
+    sync::enable_asymmetric_barrier();
+}
+
 pub(super) fn start<M: StateMachine>(mut builder: Builder<M>) -> Result<Pipeline<M>, BuildError> {
     // 1.
     let asymmetric = sync::enable_asymmetric_barrier();
@@ -79,7 +85,8 @@ pub(super) fn start<M: StateMachine>(mut builder: Builder<M>) -> Result<Pipeline
 
 /// With more threads than CPUs a spinning thread keeps the one that it waits for from running.
 fn wait_plan(asked: WaitStrategy, crowded: bool) -> WaitPlan {
-    let strategy = if crowded { WaitStrategy::SpinThenPark } else { asked };
+    let sleeps = matches!(asked, WaitStrategy::SpinThenPark | WaitStrategy::YieldThenPark);
+    let strategy = if crowded && !sleeps { WaitStrategy::SpinThenPark } else { asked };
     WaitPlan { strategy, crowded }
 }
 
@@ -264,7 +271,7 @@ impl<M: StateMachine> Pipeline<M> {
         let workers = pins.cpus.iter().copied().enumerate();
         let workers = workers.map(|(index, cpu)| (format!("{name}-{index}"), cpu, Role::Worker));
         let of_pools = pools.iter().enumerate().flat_map(|(at, pool)| {
-            let role = Role::Pool { hop: at + 1, wait: pool.wait(self.shared.wait) };
+            let role = Role::Pool { hop: at + 1, wait: pool.wait(self.shared.wait), nap: pool.nap };
             let threads = pool.threads.iter().copied().enumerate();
             threads.map(move |(index, cpu)| (format!("{name}-{}-{index}", pool.name), cpu, role))
         });
@@ -302,7 +309,7 @@ impl<M: StateMachine> Pipeline<M> {
 #[derive(Clone, Copy)]
 enum Role {
     Worker,
-    Pool { hop: usize, wait: WaitPlan },
+    Pool { hop: usize, wait: WaitPlan, nap: Duration },
 }
 
 /// A worker thread: it pins itself, makes its machine, reports, and works.
@@ -339,8 +346,8 @@ fn work<M: StateMachine>(
             started();
             worker.run();
         }
-        Role::Pool { hop, wait } => {
-            let worker = PoolWorker::new(&shared, index, hop, wait, machine);
+        Role::Pool { hop, wait, nap } => {
+            let worker = PoolWorker::new(&shared, (index, hop), (wait, nap), machine);
             started();
             worker.run();
         }

@@ -10,8 +10,9 @@ use crate::common::{Hop, WorkerShared};
 use crate::request::Seat;
 use crate::shared::Shared;
 use crate::stage::StateMachine;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, thread};
 use crate::wait::{Pause, Spinner, WaitPlan};
+use std::time::Duration;
 
 /// What one thread of a pool owns.
 pub(crate) struct PoolWorker<'s, M: StateMachine> {
@@ -19,6 +20,8 @@ pub(crate) struct PoolWorker<'s, M: StateMachine> {
     own: &'s WorkerShared,
     queue: &'s Hop,
     wait: WaitPlan,
+    /// See [`Pool::nap`](crate::Pool::nap).
+    nap: Duration,
     runner: Runner<'s, M>,
 }
 
@@ -26,24 +29,25 @@ impl<'s, M: StateMachine> PoolWorker<'s, M> {
     /// A thread of the pool with this queue; its index is among all threads that run stages.
     pub(crate) fn new(
         shared: &'s Shared<M>,
-        index: usize,
-        hop: usize,
-        wait: WaitPlan,
+        (index, hop): (usize, usize),
+        (wait, nap): (WaitPlan, Duration),
         machine: M,
     ) -> Self {
         let own = &*shared.workers[index];
         let seat = Seat { common: &shared.common, lane: index, hop };
         let runner = Runner::new(shared, &own.progress, seat, machine);
-        Self { shared, own, queue: &shared.hops[hop], wait, runner }
+        Self { shared, own, queue: &shared.hops[hop], wait, nap, runner }
     }
 
     /// The thread's life.
     pub(crate) fn run(mut self) {
         let mut spinner = Spinner::new(self.wait);
+        let mut is_rested = true;
         loop {
             self.own.progress.step();
             if self.runner.serve_kept() {
                 spinner.reset();
+                is_rested = self.nap.is_zero();
                 continue;
             }
             if self.shared.closed.load(Ordering::Acquire) && self.runner.drain() {
@@ -54,6 +58,11 @@ impl<'s, M: StateMachine> PoolWorker<'s, M> {
             }
             if self.can_leave() {
                 break;
+            }
+            if !is_rested {
+                is_rested = true;
+                thread::sleep(self.nap);
+                continue;
             }
             if spinner.pause() == Pause::Park {
                 self.queue.event.wait_until(self.runner.next_due(), || {
