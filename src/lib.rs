@@ -101,6 +101,7 @@ pub use retry::Retry;
 pub use stage::{Hook, RuntimeStage, Stage, StageFn, StageId, StageTable, StateMachine, Step};
 pub use stats::{GroupStats, Histogram, Ledger, StageStats, Stats, WorkerStats};
 pub use status::ReservedStatus;
+pub use sync::{prefetch, prefetch_to_write};
 pub use wait::WaitStrategy;
 pub use window::Order;
 

@@ -69,6 +69,8 @@ pub const POOLS_MAX: usize = 64;
 pub const POOL_THREADS_MAX: usize = 1024;
 /// How long a request is held at most whose stage answers by the status 1 without saying how long.
 pub const HOLD_DEFAULT: Duration = Duration::from_millis(100);
+/// Bytes that [`prefetch`](crate::prefetch) and [`prefetch_to_write`](crate::prefetch_to_write) ask for, at most.
+pub const PREFETCH_MAX: usize = 512;
 /// The largest status that a stage can answer with.
 pub const STATUS_MAX: u32 = i32::MAX as u32;
 

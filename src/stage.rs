@@ -49,6 +49,12 @@ pub trait StateMachine: Sized + 'static {
     /// workers look after what they keep.
     const KEEPS: bool = false;
 
+    /// Called with the payload of the request that comes after one which is about to run, where a worker has
+    /// claimed both at once: a machine whose payloads point to more memory may [ask for it](crate::prefetch) here, so
+    /// that it comes meanwhile. Not called for every request.
+    #[inline(always)]
+    fn prefetch(_next: &Self::Data) {}
+
     /// Called once for each instance when its worker ends, after its last request.
     fn close(&mut self) {}
 }

@@ -18,6 +18,8 @@
 //! Why less than a full barrier fails: without one, both sides may read the value from before the
 //! other's store (store buffering), and a wake-up is lost.
 
+use crate::limits::PREFETCH_MAX;
+
 #[cfg(not(stageline_loom))]
 mod cell;
 #[cfg(any(stageline_loom, stageline_shuttle))]
@@ -42,3 +44,24 @@ pub use with_shuttle::*;
 pub fn add_alone(counter: &AtomicU64, more: u64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
 }
+
+/// Asks for the cache lines of these bytes, up to [`PREFETCH_MAX`] bytes, so that they come while the caller goes
+/// on: for [`StateMachine::prefetch`](crate::StateMachine::prefetch). A hint, of one instruction a line; nothing is
+/// read.
+#[inline]
+pub fn prefetch(bytes: &[u8]) {
+    lines(bytes).for_each(prefetch_for_read);
+}
+
+/// As [`prefetch`], of bytes that the caller will write: they leave the other CPU's cache at once, and not by a second transfer.
+#[inline]
+pub fn prefetch_to_write(bytes: &mut [u8]) {
+    lines(bytes).for_each(prefetch_for_write);
+}
+
+fn lines(bytes: &[u8]) -> impl Iterator<Item = *const u8> {
+    bytes[..bytes.len().min(PREFETCH_MAX)].chunks(LINE).map(<[u8]>::as_ptr)
+}
+
+/// Bytes of a cache line.
+const LINE: usize = 64;

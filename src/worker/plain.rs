@@ -111,6 +111,10 @@ impl<M: StateMachine> Batch<'_, M> {
             }
             // SAFETY: by this function's contract; the one before it is used no more.
             unsafe { standing.now.go_to(slot) };
+            if let Some(next) = rest.as_slice().first() {
+                // SAFETY: a slot of the claimed batch, which no request stands for yet.
+                unsafe { slot_of(next).value(|value| M::prefetch(&*value)) };
+            }
             // As in `run_one`, but with no value in between that is made and looked at for each request.
             if hot.wants_a_closer_look() {
                 return (done(&rest), Ran::Unfinished(0));

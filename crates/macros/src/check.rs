@@ -21,12 +21,14 @@ const MAX_LISTED: usize = 12;
 
 const STAGE: &str = "a stage is a plain `fn(&mut self, request: &mut Request<'_, Self>) -> Step`";
 const CLOSE: &str = "a `#[close]` method is a plain `fn(&mut self)`";
+const PREFETCH: &str = "a `#[prefetch]` method is a plain `fn(next: &Data)`";
 
 /// What is generated from a block.
 pub(crate) struct Machine<'a> {
     pub(crate) block: &'a ItemImpl,
     pub(crate) stages: Vec<Stage<'a>>,
     pub(crate) close: Option<&'a Ident>,
+    pub(crate) prefetch: Option<&'a Ident>,
 }
 
 pub(crate) struct Stage<'a> {
@@ -53,7 +55,7 @@ pub(crate) fn machine<'a>(
             Role::Stage { next, pool } => {
                 Some((method(block, mark)?, next.as_deref(), pool.as_ref()))
             }
-            Role::Close => None,
+            Role::Close | Role::Prefetch => None,
         })
         .collect();
     let methods: Vec<_> = stages.iter().map(|(method, ..)| *method).collect();
@@ -71,7 +73,11 @@ pub(crate) fn machine<'a>(
         }
     }
     kept.truncate(MAX_STAGES);
-    Machine { block, stages: kept, close: close(block, marks, errors) }
+    let closing = marks.iter().filter(|mark| matches!(mark.role, Role::Close));
+    let close = sole(block, closing, ("#[close]", close_signature), errors);
+    let fetching = marks.iter().filter(|mark| matches!(mark.role, Role::Prefetch));
+    let prefetch = sole(block, fetching, ("#[prefetch]", prefetch_signature), errors);
+    Machine { block, stages: kept, close, prefetch }
 }
 
 fn method<'a>(block: &'a ItemImpl, mark: &Mark) -> Option<&'a ImplItemFn> {
@@ -209,8 +215,8 @@ fn no_cfg(method: &ImplItemFn, errors: &mut Errors) {
         if attribute.path().is_ident("cfg") {
             errors.over(
                 attribute,
-                "a stage or `#[close]` method cannot be under `#[cfg]`, as every build has to \
-                 have the same stage ids; put the `cfg` inside the method's body",
+                "a marked method cannot be under `#[cfg]`, as every build has to have the same \
+                 stage ids; put the `cfg` inside the method's body",
             );
         }
     }
@@ -230,18 +236,23 @@ fn stage_signature(method: &ImplItemFn, errors: &mut Errors) {
     }
 }
 
-fn close<'a>(block: &'a ItemImpl, marks: &[Mark], errors: &mut Errors) -> Option<&'a Ident> {
+/// The one method with a marker that is there once at most.
+fn sole<'a, 'm>(
+    block: &'a ItemImpl,
+    marked: impl Iterator<Item = &'m Mark>,
+    (marker, check): (&str, fn(&Signature, &mut Errors)),
+    errors: &mut Errors,
+) -> Option<&'a Ident> {
     let mut first: Option<&'a Ident> = None;
-    let closing = marks.iter().filter(|mark| matches!(mark.role, Role::Close));
-    for method in closing.filter_map(|mark| method(block, mark)) {
-        close_signature(&method.sig, errors);
+    for method in marked.filter_map(|mark| method(block, mark)) {
+        check(&method.sig, errors);
         no_cfg(method, errors);
         let ident = &method.sig.ident;
         match first {
             None => first = Some(ident),
             Some(first) => errors.at(
                 ident.span(),
-                format!("a second `#[close]` method; the first is `{}`", text(first)),
+                format!("a second `{marker}` method; the first is `{}`", text(first)),
             ),
         }
     }
@@ -250,22 +261,46 @@ fn close<'a>(block: &'a ItemImpl, marks: &[Mark], errors: &mut Errors) -> Option
 
 fn close_signature(signature: &Signature, errors: &mut Errors) {
     plain(signature, CLOSE, errors);
+    one_parameter_and_no_result(signature, CLOSE, errors);
+}
+
+fn prefetch_signature(signature: &Signature, errors: &mut Errors) {
+    unqualified(signature, PREFETCH, errors);
+    if let Some(FnArg::Receiver(receiver)) = signature.inputs.first() {
+        errors.over(receiver, format!("{PREFETCH}: it has no `self`"));
+    }
+    one_parameter_and_no_result(signature, PREFETCH, errors);
+}
+
+fn one_parameter_and_no_result(signature: &Signature, expected: &str, errors: &mut Errors) {
     if signature.inputs.len() != 1 {
         errors.at(
             signature.ident.span(),
-            format!("{CLOSE}, with one parameter; this one has {}", signature.inputs.len()),
+            format!("{expected}, with one parameter; this one has {}", signature.inputs.len()),
         );
     }
     if let ReturnType::Type(_, returned) = &signature.output
         && !matches!(&**returned, Type::Tuple(unit) if unit.elems.is_empty())
     {
-        errors.over(returned, format!("{CLOSE}; it returns nothing"));
+        errors.over(returned, format!("{expected}; it returns nothing"));
     }
 }
 
-/// What stages and `#[close]` methods have in common. Lifetime parameters are
-/// let through: they do not stop a method from being a function pointer.
+/// What stages and `#[close]` methods have in common.
 fn plain(signature: &Signature, expected: &str, errors: &mut Errors) {
+    unqualified(signature, expected, errors);
+    match signature.inputs.first() {
+        Some(FnArg::Receiver(receiver)) if is_mut_self(&receiver.ty) => {}
+        Some(FnArg::Receiver(receiver)) => {
+            errors.over(receiver, format!("{expected}: it takes `&mut self`"));
+        }
+        _ => errors.at(signature.ident.span(), format!("{expected}: it takes `&mut self`")),
+    }
+}
+
+/// What all marked methods have in common. Lifetime parameters are
+/// let through: they do not stop a method from being a function pointer.
+fn unqualified(signature: &Signature, expected: &str, errors: &mut Errors) {
     let qualifiers = [
         (signature.constness.as_ref().map(Spanned::span), "const"),
         (signature.asyncness.as_ref().map(Spanned::span), "async"),
@@ -284,13 +319,6 @@ fn plain(signature: &Signature, expected: &str, errors: &mut Errors) {
                 format!("{expected}, so it cannot have parameters for types or constants"),
             );
         }
-    }
-    match signature.inputs.first() {
-        Some(FnArg::Receiver(receiver)) if is_mut_self(&receiver.ty) => {}
-        Some(FnArg::Receiver(receiver)) => {
-            errors.over(receiver, format!("{expected}: it takes `&mut self`"));
-        }
-        _ => errors.at(signature.ident.span(), format!("{expected}: it takes `&mut self`")),
     }
 }
 

@@ -11,8 +11,8 @@ use crate::parse::Args;
 pub(crate) fn machine(machine: &Machine<'_>, args: &Args) -> TokenStream {
     let stages = machine.stages.iter().map(stage);
     let stages = quote!(#(#stages),*);
-    let close = machine.close.map(close);
-    with_impls(machine, args, &stages, close.as_ref())
+    let (close, prefetch) = (machine.close.map(close), machine.prefetch.map(prefetch));
+    with_impls(machine, args, &stages, &quote!(#close #prefetch))
 }
 
 /// The expansion of a block with errors. It has the ids, and an impl with one
@@ -31,14 +31,14 @@ pub(crate) fn recovered(machine: &Machine<'_>, args: &Args) -> TokenStream {
             pool: ::core::option::Option::None
         }
     };
-    with_impls(machine, args, &stage, None)
+    with_impls(machine, args, &stage, &TokenStream::new())
 }
 
 fn with_impls(
     machine: &Machine<'_>,
     args: &Args,
     stages: &TokenStream,
-    close: Option<&TokenStream>,
+    others: &TokenStream,
 ) -> TokenStream {
     let block = machine.block;
     let (generics, _, bounds) = block.generics.split_for_impl();
@@ -71,7 +71,7 @@ fn with_impls(
             const STAGES: ::stageline::StageTable<Self> =
                 ::stageline::StageTable::new(const { &[#stages] });
             #keeps
-            #close
+            #others
         }
     }
 }
@@ -109,6 +109,16 @@ fn close(method: &Ident) -> TokenStream {
     quote! {
         fn close(&mut self) {
             #method(self)
+        }
+    }
+}
+
+fn prefetch(method: &Ident) -> TokenStream {
+    let method = own(method);
+    quote! {
+        #[inline(always)]
+        fn prefetch(next: &Self::Data) {
+            #method(next)
         }
     }
 }

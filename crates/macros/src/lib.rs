@@ -109,6 +109,7 @@ use errors::Errors;
 ///   of their methods. `next = []` makes it a last stage.
 /// - `#[stage(pool = "disk")]`: the stage is run by the threads of this pool.
 /// - `#[close]`: the method is called as `StateMachine::close`. At most one.
+/// - `#[prefetch]`: the function is called as `StateMachine::prefetch`. At most one.
 ///
 /// The id of a stage is a constant with the name of the method in upper case and
 /// the visibility of the method.
@@ -119,9 +120,9 @@ use errors::Errors;
 /// # Rules
 ///
 /// - A stage is a `fn(&mut self, request: &mut Request<'_, Self>) -> Step`, a
-///   `#[close]` method a `fn(&mut self)`. Neither is `async`, `const`, `unsafe`
-///   or `extern`, and neither has type or const parameters of its own.
-/// - Neither is under `#[cfg]`: every build has the same ids.
+///   `#[close]` method a `fn(&mut self)`, a `#[prefetch]` one a `fn(next: &Data)`. None
+///   is `async`, `const`, `unsafe` or `extern`, and none has type or const parameters of its own.
+/// - None is under `#[cfg]`: every build has the same ids.
 /// - The upper case name of a stage is not the name of another method or
 ///   constant of the block.
 /// - A machine has from 1 to 4096 stages.

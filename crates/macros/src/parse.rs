@@ -34,6 +34,7 @@ pub(crate) enum Role {
         pool: Option<LitStr>,
     },
     Close,
+    Prefetch,
 }
 
 pub(crate) fn args(tokens: TokenStream, errors: &mut Errors) -> Args {
@@ -136,7 +137,7 @@ pub(crate) fn block(item: TokenStream, errors: &mut Errors) -> Option<ItemImpl> 
     }
 }
 
-/// Removes every `#[stage]` and `#[close]` from the block and says which
+/// Removes every `#[stage]`, `#[close]` and `#[prefetch]` from the block and says which
 /// methods they were on, in source order.
 pub(crate) fn marks(block: &mut ItemImpl, errors: &mut Errors) -> Vec<Mark> {
     let mut marks = Vec::new();
@@ -150,7 +151,10 @@ pub(crate) fn marks(block: &mut ItemImpl, errors: &mut Errors) -> Vec<Mark> {
             if !is_method {
                 errors.over(&marker, format!("`{}` goes on a method", shown(&marker)));
             } else if marked {
-                errors.over(&marker, "a method is marked once, either `#[stage]` or `#[close]`");
+                errors.over(
+                    &marker,
+                    "a method is marked once: `#[stage]`, `#[close]` or `#[prefetch]`",
+                );
             } else {
                 marked = true;
                 let role = role(&marker, errors);
@@ -172,19 +176,23 @@ fn attributes(item: &mut ImplItem) -> Option<&mut Vec<Attribute>> {
 }
 
 fn is_marker(attribute: &Attribute) -> bool {
-    attribute.path().is_ident("stage") || attribute.path().is_ident("close")
+    ["stage", "close", "prefetch"].iter().any(|marker| attribute.path().is_ident(marker))
 }
 
 fn shown(marker: &Attribute) -> &'static str {
-    if marker.path().is_ident("stage") { "#[stage]" } else { "#[close]" }
+    match () {
+        () if marker.path().is_ident("stage") => "#[stage]",
+        () if marker.path().is_ident("close") => "#[close]",
+        () => "#[prefetch]",
+    }
 }
 
 fn role(marker: &Attribute, errors: &mut Errors) -> Role {
-    if marker.path().is_ident("close") {
+    if !marker.path().is_ident("stage") {
         if !matches!(marker.meta, Meta::Path(_)) {
-            errors.over(marker, "`#[close]` takes no arguments");
+            errors.over(marker, format!("`{}` takes no arguments", shown(marker)));
         }
-        return Role::Close;
+        return if marker.path().is_ident("close") { Role::Close } else { Role::Prefetch };
     }
     let args = match &marker.meta {
         Meta::Path(_) => StageArgs::default(),

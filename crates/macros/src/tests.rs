@@ -194,9 +194,13 @@ fn lifetimes_and_a_typed_receiver_are_let_through() {
             fn check<'r>(self: &mut Self, request: &mut Request<'r, Self>) -> Step { todo!() }
             #[close]
             fn close(&mut self) -> () {}
+            #[prefetch]
+            fn ahead(next: &u64) {}
         }",
     );
     assert!(output.contains("Self :: close (self)"), "{output}");
+    assert!(output.contains("fn prefetch (next : & Self :: Data)"), "{output}");
+    assert!(output.contains("Self :: ahead (next)"), "{output}");
 }
 
 #[test]

@@ -147,6 +147,24 @@ fn markers_go_on_methods_and_once() {
 }
 
 #[test]
+fn prefetch_is_one_function_of_the_payload() {
+    block_reports(
+        &with_check("#[prefetch] fn a(next: &u64) {} #[prefetch] fn b(next: &u64) {}"),
+        &[("b", "a second `#[prefetch]` method; the first is `a`")],
+    );
+    let cases = [
+        ("#[prefetch] fn a(&self) {}", "&self", "it has no `self`"),
+        ("#[prefetch] fn a() {}", "a", "one parameter; this one has 0"),
+        ("#[prefetch] fn a(next: &u64) -> u8 { 1 }", "u8", "returns nothing"),
+        ("#[prefetch] unsafe fn a(next: &u64) {}", "unsafe", "cannot be `unsafe`"),
+        ("#[prefetch(x)] fn a(next: &u64) {}", "#[prefetch(x)]", "takes no arguments"),
+    ];
+    for (body, source, message) in cases {
+        block_reports(&with_check(body), &[(source, message)]);
+    }
+}
+
+#[test]
 fn close_is_one_plain_method() {
     block_reports(
         &with_check(
