@@ -35,7 +35,7 @@ struct stageline_emitter;
 #define STAGELINE_ATTRIBUTES_MAX (64 * 1024)
 
 // The version of this interface. It changes with any field of any struct.
-#define STAGELINE_ABI_VERSION 1
+#define STAGELINE_ABI_VERSION 2
 
 // How many bytes the host gives a plugin for an error.
 #define STAGELINE_ERROR_MAX 512
@@ -181,8 +181,6 @@ typedef struct stageline_message {
     const struct stageline_host *host;
     // What the message says.
     struct stageline_buffer data;
-    // Names and values, packed. For the functions alone.
-    struct stageline_buffer attributes;
     // How often this component is called with this message, this time included, since it got it; from 1.
     uint32_t attempt;
     // Why a message comes again that the component holds: 1 by age, 2 at the end of the run; 0 for another call.
@@ -197,6 +195,8 @@ typedef struct stageline_message {
     uint64_t hold_at_most_ns;
     // How many bytes of the description there are.
     uint32_t description_len;
+    // Names and values, packed. For the functions alone.
+    struct stageline_buffer attributes;
     // What there is to say about the report, in UTF-8.
     uint8_t description[STAGELINE_DESCRIPTION_MAX];
 } stageline_message;

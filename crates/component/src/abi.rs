@@ -33,7 +33,7 @@ use crate::message::Message;
 use std::ffi::{c_char, c_void};
 
 /// The version of this interface. It changes with any field of any struct.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// The name of the one symbol of a plugin.
 pub const SYMBOL: &str = "stageline_component_plugin";

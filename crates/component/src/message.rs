@@ -16,14 +16,13 @@ pub const ATTRIBUTES_MAX: usize = 64 * 1024;
 /// A message on its way through a pipeline. It lives in a slot that is used again, with the memory that it has.
 ///
 /// A component may do with it what it likes while it handles it, and must not touch it after it has answered.
+// What each call touches stands first: it travels from one CPU to another with each message.
 #[repr(C)]
 pub struct Message {
     /// What a plugin may do with the message.
     pub(crate) host: &'static HostTable,
     /// What the message says.
     pub(crate) data: Buffer,
-    /// Names and values, packed. For the functions alone.
-    pub(crate) attributes: Buffer,
     /// How often this component is called with this message, this time included, since it got it; from 1.
     pub(crate) attempt: u32,
     /// Why a message comes again that the component holds: 1 by age, 2 at the end of the run; 0 for another call.
@@ -38,6 +37,8 @@ pub struct Message {
     pub(crate) hold_at_most_ns: u64,
     /// How many bytes of the description there are.
     pub(crate) description_len: u32,
+    /// Names and values, packed. For the functions alone.
+    pub(crate) attributes: Buffer,
     /// What there is to say about the report, in UTF-8.
     pub(crate) description: [u8; DESCRIPTION_MAX],
 }

@@ -51,8 +51,8 @@ fn what_is_no_shared_object() {
 #[test]
 fn a_table_that_is_not_this_hosts_is_refused() {
     let cases = [
-        ("-DVERSION=7", "has version 7 of the interface, and this host version 1"),
-        ("-DVERSION=0", "has version 0 of the interface, and this host version 1"),
+        ("-DVERSION=7", "has version 7 of the interface, and this host version 2"),
+        ("-DVERSION=0", "has version 0 of the interface, and this host version 2"),
         ("-DSIZE=8", "`stageline_plugin` has 8 bytes there and "),
         ("-DMESSAGE_SIZE=1000", "`stageline_message` has 1000 bytes there and "),
         ("-DBUFFER_SIZE=16", "`stageline_buffer` has 16 bytes there and "),
