@@ -4,7 +4,7 @@
 //! outer object, the bytes `"name":` that it found last, and looks for those first: a comparison of a few bytes
 //! in place of the end of a string and a search among the names.
 
-use super::scan::{Fields, Malformed, finished, space, utf8, value_end};
+use super::scan::{Fields, Malformed, finished, plain_end, space, stands_at, utf8, value_end};
 use super::text::unescape;
 use std::ops::Range;
 
@@ -111,7 +111,11 @@ impl Finder {
         let start = space(json, 0);
         let mut fields = Fields::new(json, start, 0)?;
         let mut position = 0;
-        while fields.another()? {
+        loop {
+            position = self.known(json, &mut fields, position);
+            if !fields.another()? {
+                break;
+            }
             let (name, value, place) = self.ordered(json, &fields, position)?;
             position += 1;
             let end = self.value(json, value, place, 0)?;
@@ -123,6 +127,37 @@ impl Finder {
         finished(json, fields.at())?;
         self.found[0] = Some((start, fields.at()));
         Ok(())
+    }
+
+    /// Goes over the fields from this position on, as far as they are the ones of the last object, in its order,
+    /// without white space, and with plain values. The position of the one behind them.
+    #[inline(always)]
+    fn known(&mut self, json: &[u8], fields: &mut Fields<'_>, from: usize) -> usize {
+        let (mut position, mut at) = (from, fields.at());
+        for Ordered { bytes, place } in self.order.get(from..).unwrap_or_default() {
+            let name = at + usize::from(position > 0);
+            if position > 0 && json.get(at) != Some(&b',') || !stands_at(json, name, bytes) {
+                break;
+            }
+            let value = name + bytes.len();
+            let Some(end) = plain_end(json, value) else { break };
+            if let Some(place) = *place {
+                if self.found[place].is_some() {
+                    // The name is there twice.
+                    break;
+                }
+                self.found[place] = Some((value, end));
+            }
+            if self.lists {
+                let name = name + 1..value - 2;
+                self.fields.push(Field { place: *place, name, value: value..end });
+            }
+            (at, position) = (end, position + 1);
+        }
+        if position > from {
+            fields.behind_some(at);
+        }
+        position
     }
 
     /// The name of the field of this position, where its value begins, and its place.
@@ -279,7 +314,9 @@ mod tests {
                 let name =
                     if random.u8(0..10) == 0 { &long } else { *random.choice(&names).unwrap() };
                 let colon = *random.choice(&[":", ":", ":", " :", ": "]).unwrap();
-                let value = *random.choice(&["1", "\"x\"", r#"{"a":2}"#, "[]"]).unwrap();
+                let values =
+                    ["1", "-120", "1.5", "\"x\"", "\"long enough\"", r#"{"a":2}"#, "[]", "null"];
+                let value = *random.choice(&values).unwrap();
                 fields.push(format!("\"{name}\"{colon}{value}"));
             }
             let json = format!("{{{}}}", fields.join(","));
@@ -289,6 +326,13 @@ mod tests {
             let listed = |finder: &Finder| format!("{:?}", finder.fields());
             assert_eq!(listed(&kept), listed(&fresh), "{json}");
             assert_eq!(fresh.fields().len(), fields.len());
+            // One byte is another.
+            let mut bytes = json.into_bytes();
+            let at = random.usize(..bytes.len());
+            bytes[at] = *random.choice(b"{}[]\",:\\0-.eu n").unwrap();
+            let (mut fresh, _) = finder(&paths);
+            let ends = [fresh.find(&bytes), kept.find(&bytes)];
+            assert_eq!(ends[0], ends[1], "{}", String::from_utf8_lossy(&bytes));
         }
         assert!(kept.order.len() > 3, "{}", kept.order.len());
     }

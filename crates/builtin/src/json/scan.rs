@@ -71,6 +71,70 @@ fn special(eight: u64) -> Option<usize> {
     (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
+/// The first bytes from here on, if there are eight.
+#[inline(always)]
+fn eight_at(json: &[u8], at: usize) -> Option<u64> {
+    json.get(at..).and_then(<[u8]>::first_chunk).map(|eight| u64::from_le_bytes(*eight))
+}
+
+/// Whether these bytes stand here; none stand nowhere.
+#[inline(always)]
+pub(super) fn stands_at(json: &[u8], at: usize, bytes: &[u8]) -> bool {
+    let Some(there) = json.get(at..at + bytes.len()) else { return false };
+    // Most are of 8 to 16 bytes: two comparisons, of pieces that overlap.
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            there.starts_with(first)
+                && there.ends_with(last)
+                && (bytes.len() <= 16 || there == bytes)
+        }
+        _ => !bytes.is_empty() && there == bytes,
+    }
+}
+
+/// The end of a value that is plain: a string without escapes, a whole number of up to eight digits before a comma
+/// or a brace, or a word, with eight bytes of text from it on. Of any other, valid or not, `None`.
+#[inline(always)]
+pub(super) fn plain_end(json: &[u8], at: usize) -> Option<usize> {
+    let eight = eight_at(json, at)?;
+    match eight as u8 {
+        b'"' => plain_string_end(json, at + 1),
+        first @ (b'-' | b'0'..=b'9') => {
+            let sign = usize::from(first == b'-');
+            let number = eight >> (8 * sign);
+            let digits = leading_digits(number);
+            let is_whole = (digits > 1 && number as u8 != b'0') || digits == 1;
+            let end = at + sign + digits;
+            (is_whole && matches!(json.get(end), Some(b',' | b'}'))).then_some(end)
+        }
+        b'n' => (eight as u32 == u32::from_le_bytes(*b"null")).then_some(at + 4),
+        b't' => (eight as u32 == u32::from_le_bytes(*b"true")).then_some(at + 4),
+        b'f' => ((eight >> 8) as u32 == u32::from_le_bytes(*b"alse")).then_some(at + 5),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn plain_string_end(json: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        if let Some(found) = special(eight_at(json, at)?) {
+            let end = at + found;
+            return (json.get(end) == Some(&b'"')).then_some(end + 1);
+        }
+        at += 8;
+    }
+}
+
+/// How many of eight bytes are digits, up to the first that is none.
+#[inline(always)]
+fn leading_digits(eight: u64) -> usize {
+    // A digit has 3 in its upper half, and has it still with 6 more. (Of a byte above 0xf9 the sum goes over into the next,
+    // which is behind one that is no digit.)
+    let half = |x: u64| (x & (ONES * 0xf0)) ^ (ONES * 0x30);
+    let others = half(eight) | half(eight.wrapping_add(ONES * 6));
+    others.trailing_zeros() as usize / 8
+}
+
 /// The end of a string, from behind its first quote.
 #[inline]
 pub(super) fn string_end(json: &[u8], mut at: usize) -> End {
@@ -225,6 +289,12 @@ impl<'a> Fields<'a> {
         self.at = end;
     }
 
+    /// Some fields have been read by others, the last of which ends here.
+    #[inline]
+    pub(super) fn behind_some(&mut self, end: usize) {
+        (self.at, self.is_first) = (end, false);
+    }
+
     /// Where it stands.
     #[inline]
     pub(super) fn at(&self) -> usize {
@@ -371,6 +441,51 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn plain_values_end_where_values_do() {
+        let base =
+            r#"{"a":-12,"b":0,"n":null,"w":[true,false],"s":"12345678","z":12345678,"e":1.5}"#;
+        for json in [base.to_owned(), base.replace(',', " ,"), base.replace('1', "0")] {
+            for byte in b"\"\\0-9.e,}nx\x00\xff" {
+                for at in 0..json.len() {
+                    let mut json = json.clone().into_bytes();
+                    json[at] = *byte;
+                    for start in 0..json.len() {
+                        let Some(end) = plain_end(&json, start) else { continue };
+                        assert_eq!(value_end(&json, start, 0), Ok(end), "{json:?} {start}");
+                    }
+                }
+            }
+        }
+        for (json, end) in [
+            ("\"\",      ", 2),
+            ("\"1234567890\",      ", 12),
+            ("-1234567,", 8),
+            ("12345678}", 8),
+            ("0,      ", 1),
+            ("null    ", 4),
+            ("true    ", 4),
+            ("false   ", 5),
+        ] {
+            assert_eq!(plain_end(json.as_bytes(), 0), Some(end), "{json}");
+        }
+    }
+
+    #[test]
+    fn bytes_stand_where_they_do() {
+        let text = b"abcdefghijklmnopqrstuvwxyz";
+        for len in 1..text.len() {
+            assert!(stands_at(text, 0, &text[..len]) && stands_at(text, 1, &text[1..len + 1]));
+            for at in 0..len {
+                let mut other = text[..len].to_vec();
+                other[at] = b'.';
+                assert!(!stands_at(text, 0, &other), "{len} {at}");
+            }
+            assert!(!stands_at(&text[..len], 1, &text[1..len + 1]), "beyond the end");
+        }
+        assert!(!stands_at(text, 0, b"") && !stands_at(text, 99, b"a"));
     }
 
     /// What this takes and what sonic-rs takes are the same texts.
