@@ -174,6 +174,8 @@ fn a_script_does_not_reach_out() {
 #[test]
 fn a_script_has_its_limits() {
     assert!(wrong("while true do end").contains("takes too long"));
+    let caught = "while true do pcall(function() while true do end end) end";
+    assert!(wrong(caught).contains("takes too long"));
     assert!(
         wrong("local t = {} while true do t[#t + 1] = string.rep('x', 1 << 20) .. #t end")
             .contains("memory")

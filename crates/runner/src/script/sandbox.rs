@@ -75,7 +75,10 @@ impl Sandbox {
     ) -> mlua::Result<R> {
         *lock(&self.deadline) = Instant::now().checked_add(at_most);
         let result = call();
-        *lock(&self.deadline) = None;
+        let deadline = lock(&self.deadline).take();
+        if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            watch(&self.lua, &self.deadline)?;
+        }
         result
     }
 
@@ -137,12 +140,19 @@ fn require(lua: &Lua, folder: &Path, name: &str) -> mlua::Result<Value> {
 fn watch(lua: &Lua, deadline: &Deadline) -> mlua::Result<()> {
     let deadline = Arc::clone(deadline);
     let triggers = HookTriggers::new().every_nth_instruction(SCRIPT_INSTRUCTIONS_PER_LOOK);
-    lua.set_global_hook(triggers, move |_, _| match *lock(&deadline) {
+    lua.set_global_hook(triggers, move |lua, _| match *lock(&deadline) {
         Some(deadline) if Instant::now() > deadline => {
-            Err(Error::runtime("the script takes too long"))
+            // Who catches the error gets it again at once, so that no `pcall` goes on.
+            let each = HookTriggers::new().every_nth_instruction(1);
+            lua.set_global_hook(each, |_, _| Err(too_long()))?;
+            Err(too_long())
         }
         _ => Ok(VmState::Continue),
     })
+}
+
+fn too_long() -> Error {
+    Error::runtime("the script takes too long")
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
