@@ -5,15 +5,18 @@ use std::time::Duration;
 /// The most components of a pipeline, sources included.
 pub const COMPONENTS_MAX: usize = 256;
 /// The bytes that a message has memory for at the start.
-pub const MESSAGE_CAPACITY_DEFAULT: usize = 4 * 1024;
+pub const MESSAGE_CAPACITY_DEFAULT: usize = 512;
 /// The bytes that a message may have.
 pub const MESSAGE_MAX_DEFAULT: usize = 16 * 1024 * 1024;
 /// The most that `message_max` may say.
 pub const MESSAGE_MAX_MAX: usize = 1 << 30;
 /// The messages in flight of each source.
-pub const WINDOW_DEFAULT: usize = 1024;
+pub const WINDOW_DEFAULT: usize = 4096;
 /// The most that `window` may say.
 pub const WINDOW_MAX: usize = 1 << 16;
+/// How long threads beside the workers sleep that have something to do again and again, so that they need not be woken
+/// each time.
+pub const NAP: Duration = Duration::from_micros(200);
 /// The memory that a script may use.
 pub const SCRIPT_MEMORY_MAX: usize = 256 * 1024 * 1024;
 /// The bytes of a script.

@@ -173,7 +173,7 @@ impl Default for Options {
             cores: Vec::new(),
             order: Order::Completion,
             window: WINDOW_DEFAULT,
-            wait: WaitStrategy::SpinThenPark,
+            wait: WaitStrategy::YieldThenPark,
             message_capacity: MESSAGE_CAPACITY_DEFAULT,
             message_max: MESSAGE_MAX_DEFAULT,
             retry: RetryPolicy::default(),

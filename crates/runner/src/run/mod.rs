@@ -10,6 +10,7 @@ mod summary;
 pub use counts::NodeCounts;
 pub use summary::{Ended, Progress, SourceCounts, Summary};
 
+use crate::limits::NAP;
 use crate::plan::{Plan, Problem, RetryPolicy};
 use emit::Port;
 use machine::{Graph, Line, Parcel, stage_of, text_of};
@@ -274,10 +275,11 @@ fn build(graph: &Arc<Graph>) -> Result<Pipeline<Line>, RunError> {
         .name(&options.name)
         // Each group is opened once: its positions are the numbers of its messages.
         .first_position(0)
-        .groups(plan.sources.len() + 1)
+        .groups(plan.sources.len() + usize::from(graph.letters().is_some()))
         .window(options.window)
         .wait(options.wait)
         .workers(options.workers.unwrap_or_else(default_workers))
+        .reserve(0)
         .stages(graph.stages(&names))
         .retry(retry(&options.retry));
     builder = match options.cores.is_empty() {
@@ -285,7 +287,7 @@ fn build(graph: &Arc<Graph>) -> Result<Pipeline<Line>, RunError> {
         false => builder.cpus(options.cores.iter().copied()),
     };
     for (name, size) in pools.into_iter().flatten() {
-        builder = builder.pool(Pool::threads(name, size));
+        builder = builder.pool(Pool::threads(name, size).nap(NAP));
     }
     for (index, node) in plan.nodes.iter().enumerate() {
         if let Some(policy) = &node.retry {

@@ -169,7 +169,7 @@ impl Reader<'_> {
         options.wait = match values.text("wait") {
             Some("spin") => WaitStrategy::BusySpin,
             Some("yield") => WaitStrategy::SpinThenYield,
-            _ => WaitStrategy::SpinThenPark,
+            _ => WaitStrategy::YieldThenPark,
         };
         let size =
             |name: &str, default: usize| values.size(name).map_or(default, |size| size as usize);
