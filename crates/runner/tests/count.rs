@@ -1,5 +1,6 @@
 //! Lines by TCP, through a filter and batches, into a file, with a sink that fails now and then and an end in the
-//! middle: every line that was read is in the file or in the dead letter, none twice.
+//! middle: every line that was read is in the file or in the dead letter, none twice. Once as a plan, and once as
+//! the command runs a script, ended by a signal.
 
 mod common;
 
@@ -12,10 +13,15 @@ use std::fs;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
-/// Lines that are sent. (`STAGELINE_LINES` says another number; RELIABILITY.md, the last one.)
+/// Lines that are sent to the plan. (`STAGELINE_LINES` says another number; RELIABILITY.md, the last one.)
 const LINES: u64 = 200_000;
+
+/// Lines that are sent to the command.
+const LINES_TO_COMMAND: u64 = 1_000_000;
 
 fn place(name: &str, attributes: &[(&str, Value)]) -> Place {
     Place { factory: prepared(name, attributes), line: None }
@@ -76,6 +82,33 @@ impl Component for UnsteadySink {
     }
 }
 
+/// How many lines are sent.
+fn lines(usual: u64) -> u64 {
+    std::env::var("STAGELINE_LINES").map_or(usual, |lines| lines.parse().unwrap())
+}
+
+fn free_address() -> String {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    format!("127.0.0.1:{port}")
+}
+
+/// Sends so many lines to who listens there, or until it listens no more.
+fn send(address: &str, count: u64) {
+    let mut stream = (0..500)
+        .find_map(|_| {
+            thread::sleep(Duration::from_millis(10));
+            TcpStream::connect(address).ok()
+        })
+        .expect("it listens");
+    for first in (0..count).step_by(1000) {
+        let line = |number| format!("{{\"n\":{number},\"rest\":\"{number:06}\"}}\n");
+        let text: String = (first..(first + 1000).min(count)).map(line).collect();
+        if stream.write_all(text.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
 fn numbers(path: &Path) -> Vec<u64> {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines()
@@ -87,11 +120,10 @@ fn numbers(path: &Path) -> Vec<u64> {
 
 #[test]
 fn every_line_is_somewhere_once() {
-    let count = std::env::var("STAGELINE_LINES").map_or(LINES, |lines| lines.parse().unwrap());
+    let count = lines(LINES);
     let folder = tempfile::tempdir().unwrap();
     let (out, failed) = (folder.path().join("out"), folder.path().join("failed"));
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
+    let address = free_address();
     let path = |path: &Path| Value::from(path.to_str().unwrap());
     let source =
         place("tcp_source", &[("address", address.as_str().into()), ("codec", "ndjson".into())]);
@@ -105,27 +137,9 @@ fn every_line_is_somewhere_once() {
     let mut plan = Plan::line([source, json, batch, Place { factory: Box::new(file), line: None }]);
     plan.dead_letter = Some(place("file_sink", &[("path", path(&failed))]));
     plan.options.message_capacity = 256;
-    plan.options.retry.first = std::time::Duration::from_micros(200);
+    plan.options.retry.first = Duration::from_micros(200);
     let run = Run::start(plan, |text| eprintln!("{text}")).unwrap();
-    let sender = thread::spawn(move || {
-        let mut stream = (0..500)
-            .find_map(|_| {
-                thread::sleep(std::time::Duration::from_millis(10));
-                TcpStream::connect(&address).ok()
-            })
-            .expect("it listens");
-        let mut sent = 0;
-        while sent < count {
-            let mut text = String::new();
-            for number in sent..(sent + 1000).min(count) {
-                text += &format!("{{\"n\":{number},\"rest\":\"{number:06}\"}}\n");
-            }
-            sent += 1000;
-            if stream.write_all(text.as_bytes()).is_err() {
-                return;
-            }
-        }
-    });
+    let sender = thread::spawn(move || send(&address, count));
     while run.progress().total().emitted < count * 3 / 4 {
         thread::yield_now();
     }
@@ -135,16 +149,65 @@ fn every_line_is_somewhere_once() {
     assert!(summary.is_clean() && summary.ended == Ended::Asked, "{summary:?}");
     let total = summary.progress.total();
     assert!(total.emitted >= count * 3 / 4);
-    let (mut written, letters) = (numbers(&out), numbers(&failed));
+    assert_once(&out, &failed, total.emitted);
+}
+
+/// The lines that were read, but for those that the filter drops, are in one of the files, once; some have failed.
+#[track_caller]
+fn assert_once(out: &Path, failed: &Path, read: u64) {
+    let (mut written, letters) = (numbers(out), numbers(failed));
     assert!(!letters.is_empty(), "some failed");
-    assert!(summary.progress.nodes.last().is_some());
     written.extend(letters);
     written.sort_unstable();
-    let expected = (0..total.emitted).filter(|number| number % 10 != 3);
-    assert!(
-        written.iter().copied().eq(expected),
-        "each line once: {} of {}",
-        written.len(),
-        total.emitted
+    let expected = (0..read).filter(|number| number % 10 != 3);
+    assert!(written.iter().copied().eq(expected), "each line once: {} of {read}", written.len());
+}
+
+#[test]
+fn a_signal_ends_the_command_and_every_line_is_somewhere_once() {
+    let count = lines(LINES_TO_COMMAND);
+    let folder = tempfile::tempdir().unwrap();
+    let (out, failed) = (folder.path().join("out"), folder.path().join("failed"));
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let built = Command::new("cc")
+        .args(["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-I"])
+        .arg(manifest.join("../component/include"))
+        .arg("-o")
+        .args([folder.path().join("unsteady.so"), manifest.join("tests/unsteady.c")])
+        .status();
+    assert!(built.unwrap().success());
+    let address = free_address();
+    let script = format!(
+        "local s = require('stageline')
+        s.pipeline {{
+          message_capacity = 256,
+          retry = {{ first = '200us' }},
+          s.tcp_source {{ address = '{address}', codec = 'ndjson' }},
+          s.json {{ filter = 'n % 10 != 3', select = {{ 'n' }} }},
+          s.batch {{ count = 20, age = '10ms', separator = '\\n' }},
+          s.plugin('unsteady.so', {{ path = 'out' }}),
+          dead_letter = s.file_sink {{ path = 'failed' }},
+        }}"
     );
+    fs::write(folder.path().join("main.lua"), script).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_stageline"))
+        .args(["run", "--quiet", "--json-summary", "summary.json", "main.lua"])
+        .current_dir(folder.path())
+        .spawn()
+        .unwrap();
+    let sender = thread::spawn(move || send(&address, count));
+    let is_half = |line: &str| line.contains(&format!("\"n\":{}", count / 2));
+    let has_come_half_way = || fs::read_to_string(&out).is_ok_and(|text| text.lines().any(is_half));
+    while !has_come_half_way() && !sender.is_finished() {
+        thread::sleep(Duration::from_millis(50));
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    sender.join().unwrap();
+    let summary = fs::read(folder.path().join("summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+    let read = summary["total"]["emitted"].as_u64().unwrap();
+    assert!(read > count / 3, "{read} lines were read before the end");
+    assert_once(&out, &failed, read);
 }
