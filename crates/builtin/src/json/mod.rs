@@ -21,7 +21,7 @@ mod scalar;
 mod scan;
 mod text;
 
-pub(crate) use paths::{Field, Finder, Paths};
+pub(crate) use paths::{Finder, Paths};
 pub(crate) use scalar::Scalar;
 pub(crate) use scan::{DEPTH_MAX, Malformed, elements, members, value};
 pub(crate) use text::{unescape, write_string};

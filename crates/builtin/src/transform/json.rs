@@ -15,7 +15,7 @@
 use super::{Setting, no_value, not_json, not_written};
 use crate::expression::{Expression, Places, Reader, WriteError};
 use crate::factory::{Plan, optional, texts, too_large};
-use crate::json::{Field, Finder, write_string};
+use crate::json::{Finder, write_string};
 use stageline_component::{
     AttributeError, AttributeKind, Attributes, Buffer, Component, Error, Kind, Message, Report,
     Spec, Value,
@@ -99,8 +99,8 @@ struct Head {
 }
 
 enum From {
-    /// The field of this path.
-    Field(usize),
+    /// The field of this path, or of the other one.
+    Field(usize, Option<usize>),
     Set(Setting<Vec<u8>>),
 }
 
@@ -113,6 +113,8 @@ struct Edits {
 
 enum Edit {
     Drop,
+    /// Its name goes to the field of this path, if there is one; else it is replaced by the setting of this number.
+    Yield(usize, Option<usize>),
     /// Gets this name.
     Rename(Head),
     /// Is replaced by the setting of this number.
@@ -214,7 +216,12 @@ impl Changes {
             let fields = select.iter().filter_map(|name| {
                 let from = match self.set.remove(name) {
                     Some(setting) => From::Set(setting),
-                    None => From::Field(places.paths().add([self.origin(name)?])),
+                    None => {
+                        let origin = places.paths().add([self.origin(name)?]);
+                        // Where what would get its name is not there, it keeps it.
+                        let stays = !self.rename.contains_key(name);
+                        From::Field(origin, stays.then(|| places.paths().add([name.as_str()])))
+                    }
                 };
                 Some((Head::new(name), from))
             });
@@ -254,9 +261,13 @@ impl Changes {
             let new = self.rename.get(name).unwrap_or(name);
             let loses =
                 self.rename.values().any(|new| new == name) && !self.rename.contains_key(name);
-            by_path[path] = if loses || self.remove.contains(new) {
+            let set = self.set.keys().position(|set| set == new);
+            let taker = self.rename.iter().find(|(_, new)| loses && *new == name);
+            by_path[path] = if self.remove.contains(new) {
                 Some(Edit::Drop)
-            } else if let Some(index) = self.set.keys().position(|set| set == new) {
+            } else if let Some((taker, _)) = taker {
+                Some(Edit::Yield(places.paths().add([taker.as_str()]), set))
+            } else if let Some(index) = set {
                 Some(Edit::Replace(index))
             } else {
                 (new != name).then(|| Edit::Rename(Head::new(new)))
@@ -317,13 +328,7 @@ impl Component for Reshape {
             Output::Edited(edits) => {
                 self.written.clear();
                 self.written.resize(edits.set.len(), false);
-                write_edited(
-                    edits,
-                    &reader,
-                    finder.fields(),
-                    message.data(),
-                    (out, &mut self.written),
-                )
+                write_edited(edits, &reader, finder, message.data(), (out, &mut self.written))
             }
         };
         match written {
@@ -401,8 +406,9 @@ fn write_selected<'h>(
     let mut object = Object::begin(out).map_err(no_attribute)?;
     for (head, from) in fields {
         match from {
-            From::Field(path) => {
-                if let Some(raw) = finder.get(*path, json) {
+            From::Field(path, own) => {
+                let find = |path: &usize| finder.get(*path, json);
+                if let Some(raw) = find(path).or_else(|| find(own.as_ref()?)) {
                     object.raw(&head.bytes, raw.as_bytes()).map_err(no_attribute)?;
                 }
             }
@@ -415,23 +421,24 @@ fn write_selected<'h>(
 fn write_edited<'h>(
     edits: &'h Edits,
     reader: &Reader<'_>,
-    fields: &[Field],
+    finder: &Finder,
     json: &[u8],
     (out, written): (&mut Buffer, &mut [bool]),
 ) -> Written<'h> {
     let mut object = Object::begin(out).map_err(no_attribute)?;
-    for field in fields {
+    for field in finder.fields() {
         let edit = field.place.and_then(|path| edits.by_path.get(path)?.as_ref());
         let value = &json[field.value.clone()];
         match edit {
-            None => {
+            Some(Edit::Drop) => {}
+            Some(Edit::Yield(taker, _)) if finder.get(*taker, json).is_some() => {}
+            None | Some(Edit::Yield(_, None)) => {
                 // From its quote to the end of its value, as it stands.
                 let whole = &json[field.name.start - 1..field.value.end];
                 object.raw(whole, b"").map_err(no_attribute)?;
             }
-            Some(Edit::Drop) => {}
             Some(Edit::Rename(head)) => object.raw(&head.bytes, value).map_err(no_attribute)?,
-            Some(&Edit::Replace(index)) => {
+            Some(&Edit::Replace(index) | &Edit::Yield(_, Some(index))) => {
                 // (One whose name is there twice is set once.)
                 if !std::mem::replace(&mut written[index], true) {
                     object.set(&edits.set[index].0, &edits.set[index].1, reader)?;

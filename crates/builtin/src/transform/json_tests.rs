@@ -54,6 +54,23 @@ fn selected_fields_come_in_their_order_as_they_stand() {
 }
 
 #[test]
+fn a_field_yields_its_name_to_one_that_is_there() {
+    let rename = ("rename", map([("a", "b".into())]));
+    let (without, with) = (r#"{"b":1,"c":2}"#, r#"{"b":1,"a":3}"#);
+    assert_eq!(done(std::slice::from_ref(&rename), without), without);
+    assert_eq!(done(std::slice::from_ref(&rename), with), r#"{"b":3}"#);
+    let select = [rename.clone(), ("select", list(&["b", "c"]))];
+    assert_eq!(done(&select, without), without);
+    assert_eq!(done(&select, with), r#"{"b":3}"#);
+    let set = [rename.clone(), ("set", map([("b", "9".into())]))];
+    assert_eq!(done(&set, without), r#"{"b":9,"c":2}"#);
+    assert_eq!(done(&set, with), r#"{"b":9}"#);
+    let swapped = ("rename", map([("a", "b".into()), ("b", "a".into())]));
+    assert_eq!(done(std::slice::from_ref(&swapped), without), r#"{"a":1,"c":2}"#);
+    assert_eq!(done(&[swapped], with), r#"{"a":1,"b":3}"#);
+}
+
+#[test]
 fn fields_are_renamed_set_and_removed_in_place() {
     let json = r#"{"a":1,"b":"x", "c":[1, 2],"d":null}"#;
     let rename = |pairs: &[(&str, &str)]| {
