@@ -89,7 +89,10 @@ impl Columns {
         for name in names {
             let attribute = format!("{}.{name}", VALUES.name);
             let given = values.and_then(|values| values.get(&name));
-            let source = given.map_or_else(|| Ok(name.clone()), |value| text(&attribute, value))?;
+            // A name alone is that of a field, whatever it would be in an expression.
+            let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
+            let field = || Ok(format!("this[\"{quoted}\"]"));
+            let source = given.map_or_else(field, |value| text(&attribute, value))?;
             let from = match source.as_str() {
                 DATA => From::Data,
                 source => {
