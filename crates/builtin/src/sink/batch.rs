@@ -22,7 +22,7 @@ use std::time::Duration;
 pub(super) const MARK: &str = "stageline.batch";
 
 /// How many batches wait to be written again.
-const ASIDE_MAX: usize = 16;
+const ASIDE_MAX: usize = 1024;
 
 /// How many messages a batch has at most.
 const MESSAGES_MOST: i64 = 1_000_000;

@@ -9,7 +9,7 @@ use stageline_component::{
 };
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Nobody is there, or not any more.
 const DISCONNECTED: Report = Report::retry(121);
@@ -21,6 +21,8 @@ const TIMEOUT_MOST: Duration = Duration::from_secs(3_600);
 /// How many bytes that the other end sends are read away before each batch, at most.
 const REPLY: usize = 4096;
 const REPLIES_MAX: usize = 64;
+/// How long the other end is silent at the end before it is left.
+const SILENCE: Duration = Duration::from_secs(1);
 
 const OWN: [AttributeSpec; 3] = [
     required("address", AttributeKind::Text, "Where to connect to: `127.0.0.1:9000`, `host:9000`."),
@@ -116,6 +118,25 @@ impl Open {
         self.stream.set_nonblocking(false)?;
         Ok(is_connected)
     }
+
+    /// Reads what the other end still sends, until it ends or falls silent, and no longer than this.
+    fn read_to_end(&mut self, at_most: Duration) -> io::Result<()> {
+        let start = Instant::now();
+        let mut reply = [0; REPLY];
+        self.stream.set_read_timeout(Some(SILENCE.min(at_most)))?;
+        while start.elapsed() < at_most {
+            match self.stream.read(&mut reply) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => break,
+                    _ => return Err(error),
+                },
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Connection {
@@ -164,11 +185,13 @@ impl Output for Connection {
     }
 
     fn close(&mut self) -> Result<(), Error> {
-        // (Whether it is connected still is no matter any more.)
-        if let Some(open) = self.open.take() {
-            let _ = open.stream.shutdown(Shutdown::Write);
-        }
-        Ok(())
+        // Who closes with something unread resets the connection, and what is on its way is lost.
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        let read =
+            open.stream.shutdown(Shutdown::Write).and_then(|()| open.read_to_end(self.timeout));
+        read.map_err(|error| {
+            Error::with_source(format!("{}: not all may have arrived", self.address), error)
+        })
     }
 }
 
@@ -180,7 +203,6 @@ mod tests {
     use stageline_component::Value;
     use std::net::TcpListener;
     use std::thread;
-    use std::time::Instant;
 
     const LONG: Duration = Duration::from_secs(20);
 
