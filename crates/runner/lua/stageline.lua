@@ -40,39 +40,40 @@ function message:hold(seconds) end
 ---@field jitter number?
 
 ---@class stageline.Route
----@field status integer|integer[]|nil
----@field when string?
----@field has string?
----@field attribute string?
----@field equals string?
----@field to string
+---@field status integer|integer[]|nil The status of the report, or the first and the last of a range.
+---@field when string? An expression in CEL over the message.
+---@field has string? The name of an attribute that the message has.
+---@field attribute string? The name of an attribute that has the value `equals`.
+---@field equals string? See `attribute`.
+---@field to string The name of a stage; or `end`, or `fail`.
 
 ---@class stageline.Stage
----@field [1] stageline.Component?
----@field component stageline.Component?
----@field name string?
----@field routes stageline.Route[]?
----@field otherwise string?
----@field retry stageline.Retry?
+---@field [1] stageline.Component? The component.
+---@field component stageline.Component? The component, by name.
+---@field name string? What routes call it; that of the component unless set.
+---@field routes stageline.Route[]? Where messages go on: the first route that holds.
+---@field otherwise string? Where those go for which no route holds: to the next stage unless set.
+---@field retry stageline.Retry? How messages are retried here.
+---@field to string? For a source: the stage that its messages go to.
 
 ---@class stageline.Pipeline
----@field name string?
----@field workers integer?
----@field cores integer[]?
----@field order "completion"|"submission"|nil
----@field window integer?
----@field wait "park"|"yield"|"spin"|nil
----@field message_capacity string|integer|nil
----@field message_max string|integer|nil
----@field retry stageline.Retry?
----@field on_failure "continue"|"stop"|nil
----@field dag boolean?
----@field drain_at_most string|number|nil
----@field source stageline.Component?
----@field sources (stageline.Component|stageline.Stage)[]?
----@field stages (stageline.Component|stageline.Stage)[]?
----@field sinks (stageline.Component|stageline.Stage)[]?
----@field dead_letter stageline.Component?
+---@field name string? What it is called.
+---@field workers integer? Threads that run what computes: as many as there are CPUs, less one, unless set.
+---@field cores integer[]? The CPUs that they are pinned to.
+---@field order "completion"|"submission"|nil In which messages are settled with their source; as they are done unless set.
+---@field window integer? The messages in flight of each source: a power of two, 4096 unless set.
+---@field wait "park"|"yield"|"spin"|nil What threads do that have nothing to do: sleep, unless set.
+---@field message_capacity string|integer|nil The bytes that a message has memory for at the start: 512 unless set.
+---@field message_max string|integer|nil The bytes that a message may have: 16 MiB unless set.
+---@field retry stageline.Retry? How messages are retried where the stage says nothing else.
+---@field on_failure "continue"|"stop"|nil Whether a message that fails ends the run.
+---@field dag boolean? No message may come to a stage twice.
+---@field drain_at_most string|number|nil How long the end may take after a signal.
+---@field source stageline.Component? Where messages come from.
+---@field sources (stageline.Component|stageline.Stage)[]? Where they come from, with `to` for where they go.
+---@field stages (stageline.Component|stageline.Stage)[]? What handles them, in order.
+---@field sinks (stageline.Component|stageline.Stage)[]? What takes them, behind the stages.
+---@field dead_letter stageline.Component? Gets what has failed, with the attributes `error.stage`, `error.status` and `error.text`.
 ---@field [integer] stageline.Component|stageline.Stage
 
 ---@class stageline

@@ -24,12 +24,9 @@ pub(super) struct Sandbox {
 impl Sandbox {
     pub fn new(text: &Text) -> Result<Self, Problem> {
         let new = || -> mlua::Result<Self> {
-            let libraries = StdLib::COROUTINE
-                | StdLib::TABLE
-                | StdLib::STRING
-                | StdLib::UTF8
-                | StdLib::MATH
-                | StdLib::OS;
+            // Without coroutines: what ends a script that takes too long does not reach them.
+            let libraries =
+                StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH | StdLib::OS;
             let lua = Lua::new_with(libraries, LuaOptions::default())?;
             lua.set_memory_limit(SCRIPT_MEMORY_MAX)?;
             let deadline = Deadline::default();
@@ -94,10 +91,22 @@ impl Sandbox {
             kept.set(name, os.get::<Value>(name)?)?;
         }
         globals.set("os", kept)?;
+        // A finalizer would run where nothing ends it.
+        let set: mlua::Function = globals.get("setmetatable")?;
+        let guarded =
+            self.lua.create_function(move |_, (table, meta): (Table, Option<Table>)| {
+                let finalizes =
+                    meta.as_ref().map(|meta| meta.raw_get::<Value>("__gc")).transpose()?;
+                if finalizes.is_some_and(|value| !value.is_nil()) {
+                    return Err(Error::runtime("the sandbox has no finalizers (`__gc`)"));
+                }
+                set.call::<Table>((table, meta))
+            })?;
+        globals.set("setmetatable", guarded)?;
         // The output is the pipeline's.
         let print = self.lua.create_function(|_, values: mlua::Variadic<Value>| {
             let texts: mlua::Result<Vec<_>> = values.iter().map(Value::to_string).collect();
-            eprintln!("{}", texts?.join("\t"));
+            crate::say!("{}", texts?.join("\t"));
             Ok(())
         })?;
         globals.set("print", print)?;
