@@ -20,5 +20,15 @@ mod script;
 pub use plan::{
     Component, Node, OnFailure, Options, Plan, Problem, RetryPolicy, Route, Target, View, When,
 };
+/// Writes a line to stderr. Where nobody reads it any more nothing is lost but this, and no thread panics.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 pub use run::{Ended, NodeCounts, Progress, Run, RunError, SourceCounts, Summary};
 pub use script::{Diagnosis, Script, catalogue, lua_types};

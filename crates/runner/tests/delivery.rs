@@ -6,7 +6,7 @@ use common::*;
 use stageline::Order;
 use stageline_component::{Flush, Message, Report};
 use stageline_runner::{Ended, OnFailure, Plan, Route, Run, RunError, Target, When};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -212,6 +212,69 @@ fn a_panic_costs_its_message_and_what_is_held_with_it() {
     assert_eq!(sorted(&letters), [5]);
     assert_eq!(summary.progress.total().done, 9);
     assert_eq!(made.load(Ordering::Relaxed), 2, "a new instance goes on");
+}
+
+/// What a transform holds, and has not folded into another message, fails with it one by one.
+#[test]
+fn what_is_held_fails_with_the_one_that_fails() {
+    for panics in [true, false] {
+        let holds = transform("holds", move |message| match message.flush() {
+            None => message.hold_for(Duration::from_secs(3600)),
+            Some(_) if panics => panic!("it cannot go on"),
+            Some(_) => Report::fail(207),
+        });
+        let letters = Got::default();
+        let mut plan = line([numbers(10), holds]);
+        plan.options.workers = Some(1);
+        plan.dead_letter = Some(keep("letters", &letters));
+        let summary = run(plan);
+        assert_eq!(sorted(&letters), (0..10).collect::<Vec<_>>());
+        let total = summary.progress.total();
+        assert_eq!((total.failed, total.letters, total.folded), (10, 10, 0), "{summary:?}");
+        let node = summary.progress.nodes[0].1;
+        assert_eq!((node.failed, node.held), (10, 0));
+    }
+}
+
+#[test]
+fn a_component_that_holds_for_ever_fails_its_messages_at_the_end() {
+    let holds = transform("holds", |message| message.hold_for(Duration::from_secs(3600)));
+    let summary = run(line([numbers(10), holds]));
+    assert_eq!(summary.progress.total().failed, 10);
+    assert!(!summary.is_clean());
+}
+
+/// The second message is to be held for no longer than a moment, the first one for an hour.
+#[test]
+fn a_message_is_held_no_longer_than_it_may_be() {
+    let let_go = Arc::new(AtomicBool::new(false));
+    let holds = {
+        let let_go = Arc::clone(&let_go);
+        transform("holds", move |message| match message.flush() {
+            Some(_) => {
+                let_go.store(true, Ordering::Relaxed);
+                Report::DONE
+            }
+            None if message.held() == 0 => message.hold_for(Duration::from_secs(3600)),
+            None => message.hold_for(Duration::from_millis(20)),
+        })
+    };
+    let mut plan = line([waits_for(2, &let_go), holds]);
+    plan.options.workers = Some(1);
+    let summary = run(plan);
+    assert_eq!(summary.progress.total().done, 2);
+}
+
+/// A component that cannot be made is tried again, and then ends the run: without it no message fares better.
+#[test]
+fn a_component_that_cannot_be_made_ends_the_run() {
+    let mut plan = line([numbers(1_000_000), unmade("absent")]);
+    plan.options.retry.first = Duration::from_millis(1);
+    let summary = run(plan);
+    let Ended::Failed(text) = &summary.ended else { panic!("{summary:?}") };
+    assert_eq!(text, "`absent` cannot be started: it is not there: nobody made it");
+    let total = summary.progress.total();
+    assert!(!summary.is_clean() && total.emitted < 1_000_000 && total.done == 0, "{summary:?}");
 }
 
 #[test]

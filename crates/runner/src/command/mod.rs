@@ -133,7 +133,7 @@ fn print(text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("stageline: stdout: {error}");
+            stageline_runner::say!("stageline: stdout: {error}");
             ExitCode::from(FAILED)
         }
         _ => ExitCode::SUCCESS,

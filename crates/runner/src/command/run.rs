@@ -56,7 +56,7 @@ pub fn run(args: &Args, style: Style) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let run = match Run::start(script.plan, |text| eprintln!("stageline: {text}")) {
+    let run = match Run::start(script.plan, |text| stageline_runner::say!("stageline: {text}")) {
         Ok(run) => run,
         Err(error) => {
             style.error(&error);
@@ -121,10 +121,10 @@ impl Watch {
             for signal in signals.forever() {
                 if first.swap(signal, Ordering::Relaxed) != 0 {
                     let left = left.load(Ordering::Relaxed);
-                    eprintln!("stageline: ended at once; {left} messages were left");
+                    stageline_runner::say!("stageline: ended at once; {left} messages were left");
                     std::process::exit(128 + signal);
                 }
-                eprintln!("stageline: ending; a second signal ends at once");
+                stageline_runner::say!("stageline: ending; a second signal ends at once");
             }
         })?;
         Ok(watch)
@@ -141,13 +141,13 @@ fn tell(summary: &Summary, args: &Args, signal: i32, style: Style) -> ExitCode {
         style.error(trouble);
     }
     if !args.quiet {
-        eprintln!("{}", super::progress::summary(summary));
+        stageline_runner::say!("{}", super::progress::summary(summary));
     }
     if let Some(path) = &args.json_summary {
         let text = super::progress::json(summary);
         let written = match path.to_str() {
             Some("-") => {
-                eprintln!("{text}");
+                stageline_runner::say!("{text}");
                 Ok(())
             }
             _ => std::fs::write(path, text + "\n"),

@@ -86,9 +86,15 @@ fn files(what: &What) -> Result<(Files, String), String> {
                 ),
                 (folder.join("src/lib.rs"), RUST_SOURCE.replace("NAME", name)),
             ];
+            let registry = match sdk {
+                None => {
+                    "it takes `stageline-component` from the registry; `--sdk crates/component` takes it from a clone\n"
+                }
+                Some(_) => "",
+            };
             let hint = format!(
                 "wrote {name}/; build it: cargo build --release --manifest-path {name}/Cargo.toml\nthen load \
-                 {name}/target/release/lib{name}.so by stageline.plugin\n"
+                 {name}/target/release/lib{name}.so by stageline.plugin\n{registry}"
             );
             Ok((files, hint))
         }

@@ -25,11 +25,11 @@ impl Style {
     }
 
     pub fn error(self, text: &dyn Display) {
-        eprintln!("{} {text}", self.marked("error:", "1;31"));
+        stageline_runner::say!("{} {text}", self.marked("error:", "1;31"));
     }
 
     pub fn warn(self, text: &dyn Display) {
-        eprintln!("{} {text}", self.marked("warning:", "1;33"));
+        stageline_runner::say!("{} {text}", self.marked("warning:", "1;33"));
     }
 
     fn marked(self, text: &str, code: &str) -> String {

@@ -4,12 +4,12 @@ use stageline_component::ReportKind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// The answers of a node.
+/// The answers of a node. One that is given for a batch counts for each of its messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeCounts {
     /// Done.
     pub done: u64,
-    /// Kept, to be settled with others.
+    /// Kept now, to be settled with others.
     pub held: u64,
     /// To be tried again.
     pub retried: u64,
@@ -20,27 +20,42 @@ pub struct NodeCounts {
 }
 
 impl NodeCounts {
-    /// How often it was called.
+    /// The messages that it has got, each retry counted.
     pub fn handled(&self) -> u64 {
         self.done + self.held + self.retried + self.failed + self.dropped
     }
 }
 
-const KINDS: usize = 5;
+/// The kinds of reports, and behind them the messages that were kept and are not any more.
+const PLACES: usize = 6;
+const LET_GO: usize = 5;
 
 /// Those of one thread. Written by it alone, read by anybody; nothing is inferred from one about another.
 pub struct ThreadCounts {
-    nodes: Box<[[AtomicU64; KINDS]]>,
+    nodes: Box<[[AtomicU64; PLACES]]>,
     /// Whether a component runs.
     runs: AtomicBool,
 }
 
 impl ThreadCounts {
     #[inline]
-    pub fn count(&self, node: usize, kind: ReportKind) {
-        let place = &self.nodes[node][place_of(kind)];
+    pub fn count(&self, node: usize, kind: ReportKind, messages: u64) {
+        self.add(node, place_of(kind), messages);
+    }
+
+    /// So many messages that were kept are not any more.
+    #[inline]
+    pub fn let_go(&self, node: usize, messages: u64) {
+        if messages > 0 {
+            self.add(node, LET_GO, messages);
+        }
+    }
+
+    #[inline]
+    fn add(&self, node: usize, place: usize, more: u64) {
+        let place = &self.nodes[node][place];
         // One writer: a load and a store in place of an addition that locks.
-        place.store(place.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        place.store(place.load(Ordering::Relaxed) + more, Ordering::Relaxed);
     }
 
     #[inline]
@@ -81,7 +96,7 @@ impl Counts {
         counts
     }
 
-    /// How often components were called, if none runs at this moment.
+    /// What only grows when components are called, if none runs at this moment.
     pub fn handled_if_idle(&self) -> Option<u64> {
         let threads = self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let is_idle = threads.iter().all(|thread| !thread.runs.load(Ordering::Relaxed));
@@ -97,7 +112,8 @@ impl Counts {
         };
         let of = |node: usize| NodeCounts {
             done: sum(node, 0),
-            held: sum(node, 1),
+            // (Read while it changes, it may seem to have let go of more than it kept.)
+            held: sum(node, 1).saturating_sub(sum(node, LET_GO)),
             retried: sum(node, 2),
             failed: sum(node, 3),
             dropped: sum(node, 4),

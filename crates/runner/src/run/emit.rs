@@ -11,6 +11,12 @@ use std::thread;
 /// How often a source that finds no room looks by the clock, before it is woken when there is room.
 const NAPS: u32 = 50;
 
+/// How many messages a source may emit when the run is to end: what it has read already, and no more.
+const LATE_MAX: u32 = 1 << 17;
+
+/// In a window that is smaller it does not: that would be empty before the nap ends.
+const NAP_WINDOW_MIN: usize = 1024;
+
 /// The end that a source has of its group.
 pub struct Port {
     submitter: Submitter<Line>,
@@ -19,6 +25,8 @@ pub struct Port {
     entry: u16,
     graph: Arc<Graph>,
     stop: Arc<Stop>,
+    /// Messages since the run is to end.
+    emitted_late: u32,
 }
 
 impl Port {
@@ -31,7 +39,14 @@ impl Port {
     ) -> Self {
         let (capacity, max) = sizes;
         let scratch = Message::new(capacity, max);
-        Self { submitter, scratch, entry, graph: Arc::clone(graph), stop: Arc::clone(stop) }
+        Self {
+            submitter,
+            scratch,
+            entry,
+            graph: Arc::clone(graph),
+            stop: Arc::clone(stop),
+            emitted_late: 0,
+        }
     }
 }
 
@@ -40,14 +55,21 @@ impl Emitter for Port {
         &mut self,
         fill: &mut dyn FnMut(&mut Message) -> Result<(), TooLarge>,
     ) -> Result<u64, EmitError> {
+        if self.stop.is_set() {
+            self.emitted_late += 1;
+            if self.emitted_late > LATE_MAX {
+                return Err(EmitError::Stopping);
+            }
+        }
         self.scratch.reset();
         fill(&mut self.scratch)?;
         let (scratch, entry) = (&mut self.scratch, self.entry);
         let put = |parcel: &mut Parcel| parcel.begin(scratch, entry);
         let sent = match self.submitter.try_submit_with(put) {
             Err(TrySubmitError::Full(put)) => {
-                let submitter = &mut self.submitter;
-                self.graph.while_crowded(|| wait_for_room(submitter, put))
+                let is_wide = self.graph.plan().options.window >= NAP_WINDOW_MIN;
+                let (submitter, naps) = (&mut self.submitter, if is_wide { NAPS } else { 0 });
+                self.graph.while_crowded(|| wait_for_room(submitter, put, naps))
             }
             sent => sent.ok(),
         };
@@ -67,8 +89,9 @@ impl Emitter for Port {
 fn wait_for_room(
     submitter: &mut Submitter<Line>,
     mut put: impl FnOnce(&mut Parcel),
+    naps: u32,
 ) -> Option<u64> {
-    for _ in 0..NAPS {
+    for _ in 0..naps {
         thread::sleep(NAP);
         match submitter.try_submit_with(put) {
             Err(TrySubmitError::Full(again)) => put = again,

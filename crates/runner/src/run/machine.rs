@@ -1,6 +1,7 @@
 //! The engine's state machine: each stage is a node of the plan, and runs its component.
 
 use super::counts::{Counts, ThreadCounts};
+use super::signals::{Stop, Why};
 use crate::plan::{Node, Plan, Route, Target, When};
 use stageline::{
     Flush as EngineFlush, Request, RuntimeStage, StageId, StageTable, StateMachine, Step,
@@ -13,7 +14,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// The status of a message whose component panicked, or could not be made.
+/// The status of a message that its component holds although the run ends.
+pub const HELD_BACK: u32 = 295;
+/// The status of a message whose component could not be made, which ends the run.
+pub const UNMADE: u32 = 296;
+/// The status by which such a message is tried again first: what a component needs may not be there yet.
+const UNMADE_YET: u32 = 196;
+/// The status of a message whose component panicked.
 pub const PANICKED: u32 = 298;
 /// The status of a message whose component answered with a status that means nothing.
 pub const RESERVED: u32 = 299;
@@ -71,8 +78,10 @@ pub struct Graph {
     sources: AtomicUsize,
     /// Sources that wait for room.
     waiting: AtomicUsize,
-    /// What components said as they were closed, or as they could not be made.
+    /// What components said as they were closed.
     troubles: Mutex<Vec<String>>,
+    /// The wish to end the run.
+    stop: Arc<Stop>,
 }
 
 /// The ways from a node.
@@ -112,7 +121,8 @@ impl Graph {
         let counts = Counts::new(plan.nodes.len());
         let (drains, sources) = (AtomicBool::new(false), AtomicUsize::new(plan.sources.len()));
         let (waiting, troubles) = (AtomicUsize::new(0), Mutex::default());
-        Self { nodes, counts, letters, drains, sources, waiting, troubles, plan }
+        let stop = Arc::default();
+        Self { nodes, counts, letters, drains, sources, waiting, troubles, stop, plan }
     }
 
     pub fn plan(&self) -> &Plan {
@@ -121,6 +131,17 @@ impl Graph {
 
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// The wish to end the run.
+    pub fn stop(&self) -> &Arc<Stop> {
+        &self.stop
+    }
+
+    /// A component cannot be made: the run ends.
+    #[cold]
+    fn fail(&self, name: &str, text: &str) {
+        self.stop.set(Why::Failed(format!("`{name}` {text}")));
     }
 
     /// The stage that this source's messages start at; for none, they end where they start.
@@ -242,7 +263,7 @@ impl Line {
         let place = &mut self.instances[node];
         if place.is_none() {
             let made = self.graph.plan.nodes[node].component.factory.component();
-            *place = Some(made.map_err(|error| format!("cannot be started: {error}"))?);
+            *place = Some(made.map_err(|error| format!("cannot be started: {error:#}"))?);
         }
         Ok(place.as_mut().expect("just made"))
     }
@@ -264,7 +285,13 @@ impl Line {
             Ok(instance) => instance,
             Err(text) => {
                 message.describe(&text);
-                return Report::fail(PANICKED);
+                let (node, options) = (&self.graph.plan.nodes[node], &self.graph.plan.options);
+                if message.attempt() < node.retry.as_ref().unwrap_or(&options.retry).attempts {
+                    return Report::retry(UNMADE_YET);
+                }
+                // Not this message's fault, and no other's will fare better.
+                self.graph.fail(&node.name, &text);
+                return Report::fail(UNMADE);
             }
         };
         match catch_unwind(AssertUnwindSafe(|| instance.handle(message))) {
@@ -296,7 +323,7 @@ impl StateMachine for Line {
             let mut instance = instance;
             let error = match catch_unwind(AssertUnwindSafe(move || instance.close())) {
                 Ok(Ok(())) => continue,
-                Ok(Err(error)) => error.to_string(),
+                Ok(Err(error)) => format!("{error:#}"),
                 Err(panic) => format!("it panicked: {}", text_of(&*panic)),
             };
             self.graph.trouble(format!("`{}` did not close well: {error}", node.name));
@@ -337,23 +364,45 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
     line.counts.set_running(false);
     message.set_status(report.status());
     let leads = message.take_led() || flush.is_some();
-    let (graph, counts) = (&line.graph, &line.counts);
-    let ways = &graph.nodes[node];
-    counts.count(node, report.kind());
-    match report.kind() {
-        ReportKind::Continue => {
-            let at_most = request.message.hold_at_most();
-            if held == 0 || flush.is_some() {
-                line.held_until[node] = Instant::now().checked_add(at_most);
-            }
-            return request.hold(at_most.min(line.graph.look()));
-        }
-        ReportKind::Done if held > 0 || leads => lead(request, ways.folds),
-        ReportKind::Done => {}
-        _ if leads => lead(request, ways.folds),
-        _ => {}
+    let kind = report.kind();
+    if kind == ReportKind::Continue {
+        return hold(line, node, request, Call { attempt, flush, held });
     }
-    match way(graph, node, &mut line.judges[node], report, &request.message) {
+    let is_done = kind == ReportKind::Done;
+    let led = match leads || is_done && held > 0 {
+        // What fails or panics has not folded them into its message.
+        true => lead(request, line.graph.nodes[node].folds && is_done) as u64,
+        false => 0,
+    };
+    line.counts.count(node, kind, 1 + led);
+    // One that comes again was held, too.
+    line.counts.let_go(node, led + u64::from(flush.is_some()));
+    go_on(line, node, request, report)
+}
+
+/// The component keeps the message.
+fn hold(line: &mut Line, node: usize, request: &mut Request<'_, Line>, call: Call) -> Step {
+    if call.flush == Some(Flush::Drain) {
+        // To hold them again would go on for ever.
+        let messages = 1 + lead(request, false) as u64;
+        line.counts.let_go(node, messages);
+        line.counts.count(node, ReportKind::Fail, messages);
+        request.message.describe("held back at the end of the run, when nothing comes any more");
+        return fail(request, HELD_BACK);
+    }
+    if call.flush.is_none() {
+        line.counts.count(node, ReportKind::Continue, 1);
+    }
+    let at_most = request.message.hold_at_most();
+    let until = Instant::now().checked_add(at_most);
+    let before = line.held_until[node].filter(|_| call.held > 0 && call.flush.is_none());
+    line.held_until[node] = before.into_iter().chain(until).min();
+    request.hold(at_most.min(line.graph.look()))
+}
+
+/// Where the message goes by its report.
+fn go_on(line: &mut Line, node: usize, request: &mut Request<'_, Line>, report: Report) -> Step {
+    match way(&line.graph, node, &mut line.judges[node], report, &request.message) {
         Some(To::Stage(stage)) => return request.next(StageId::new(stage)),
         Some(To::End) => return request.done(),
         Some(To::Fail) => {
@@ -408,12 +457,13 @@ fn way(
     is_done.then_some(ways.otherwise)
 }
 
-/// What is held follows this message.
-fn lead(request: &mut Request<'_, Line>, folds: bool) {
-    request.lead();
+/// What is held follows this message. How many that are.
+fn lead(request: &mut Request<'_, Line>, folds: bool) -> usize {
+    let led = request.lead();
     if folds {
         request.for_each_follower(|parcel| parcel.is_folded = true);
     }
+    led
 }
 
 fn fail(request: &mut Request<'_, Line>, status: u32) -> Step {

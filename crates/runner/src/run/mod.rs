@@ -96,7 +96,7 @@ impl Run {
         }
         let graph = Arc::new(Graph::new(plan));
         let pipeline = build(&graph)?;
-        let stop = Arc::<Stop>::default();
+        let stop = Arc::clone(graph.stop());
         let told = Arc::<AtomicU64>::default();
         let options = &graph.plan().options;
         let mut letters_end = None;
@@ -127,8 +127,9 @@ impl Run {
         let mut made = Vec::new();
         for (component, _) in &graph.plan().sources {
             let name = component.name();
-            let failed =
-                |error| RunError::Source(format!("the source `{name}` cannot be started: {error}"));
+            let failed = |error| {
+                RunError::Source(format!("the source `{name}` cannot be started: {error:#}"))
+            };
             made.push((name, component.factory.source().map_err(failed)?));
         }
         let mut sources = Vec::new();
@@ -204,6 +205,7 @@ impl Run {
                 nodes: names.zip(self.graph.counts().sum()).collect(),
             },
             troubles: self.graph.take_troubles(),
+            output_closed: self.stop.is_output_closed(),
             ended: match self.stop.why() {
                 None => Ended::BySources,
                 Some(Why::Asked) => Ended::Asked,
@@ -244,7 +246,7 @@ fn run_source(name: &str, mut source: Box<dyn Source>, mut port: Port, graph: &G
     let ended = catch_unwind(AssertUnwindSafe(|| source.run(&mut port)));
     let error = match ended {
         Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => format!("{error:#}"),
         Err(panic) => format!("it panicked: {}", text_of(&*panic)),
     };
     let text = format!("the source `{name}` failed: {error}");

@@ -83,14 +83,15 @@ impl Settler {
             if let Some(source) = &mut acknowledge {
                 source.settled(number, status, output.description());
             }
+            let parcel: &Parcel = output;
             match outcome {
                 Outcome::Dropped { .. } => return add(&counts.dropped, 1),
                 Outcome::Cancelled => return add(&counts.cancelled, 1),
+                _ if status == STDOUT_CLOSED.status() && graph.is_stdout(parcel.at) => {
+                    add(&counts.cancelled, 1);
+                    return stop.set(Why::OutputClosed);
+                }
                 _ => add(&counts.failed, 1),
-            }
-            let parcel: &Parcel = output;
-            if status == STDOUT_CLOSED.status() && graph.is_stdout(parcel.at) {
-                return stop.set(Why::OutputClosed);
             }
             if parcel.is_folded {
                 return add(&counts.folded, 1);
@@ -100,6 +101,9 @@ impl Settler {
             if let Some(letters) = &mut letters
                 && letters.take(parcel, &failure)
             {
+                if counts.letters.load(Ordering::Relaxed) == 0 {
+                    on_trouble(&format!("{failure}; the dead letter has it, and what else fails"));
+                }
                 return add(&counts.letters, 1);
             }
             match told.fetch_add(1, Ordering::Relaxed) {

@@ -19,11 +19,16 @@ pub enum Why {
 pub struct Stop {
     is_set: AtomicBool,
     why: OnceLock<Why>,
+    /// The output was closed, perhaps after another reason. Relaxed: asked for when the threads that set it have ended.
+    output_closed: AtomicBool,
 }
 
 impl Stop {
     /// The first reason counts.
     pub fn set(&self, why: Why) {
+        if why == Why::OutputClosed {
+            self.output_closed.store(true, Ordering::Relaxed);
+        }
         let _ = self.why.set(why);
         // Release: pairs with the Acquire of `is_set`, for who then asks why.
         self.is_set.store(true, Ordering::Release);
@@ -31,6 +36,10 @@ impl Stop {
 
     pub fn is_set(&self) -> bool {
         self.is_set.load(Ordering::Acquire)
+    }
+
+    pub fn is_output_closed(&self) -> bool {
+        self.output_closed.load(Ordering::Relaxed)
     }
 
     pub fn why(&self) -> Option<&Why> {

@@ -98,6 +98,8 @@ pub struct Summary {
     pub troubles: Vec<String>,
     /// Why it ended.
     pub ended: Ended,
+    /// Whether who read the standard output has gone, whatever ended the run first.
+    pub output_closed: bool,
 }
 
 impl Summary {
@@ -105,16 +107,14 @@ impl Summary {
     /// closed well.
     pub fn is_clean(&self) -> bool {
         let total = self.progress.total();
-        let is_output = self.ended == Ended::OutputClosed;
         let letters_lost = self
             .progress
             .letters
             .as_ref()
             .is_some_and(|letters| letters.failed + letters.cancelled > 0);
-        let is_lost =
-            total.failed > total.letters + total.folded || total.cancelled > 0 || letters_lost;
-        self.troubles.is_empty()
-            && !matches!(self.ended, Ended::Failed(_))
-            && (is_output || !is_lost)
+        // What an output that was closed did not take any more is cancelled.
+        let is_cut = total.cancelled > 0 && !self.output_closed;
+        let is_lost = total.failed > total.letters + total.folded || is_cut || letters_lost;
+        self.troubles.is_empty() && !matches!(self.ended, Ended::Failed(_)) && !is_lost
     }
 }

@@ -6,8 +6,9 @@ use stageline_component::{
     Spec, Value,
 };
 use stageline_runner::{Component as Place, Plan, Run, Summary};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A factory that makes what a closure says.
 pub struct Made<F> {
@@ -123,6 +124,69 @@ impl Source for Numbers {
 
     fn acknowledger(&mut self) -> Option<Box<dyn Acknowledge>> {
         self.acks.clone().map(|acks| Box::new(Told(acks)) as Box<dyn Acknowledge>)
+    }
+}
+
+/// Emits so many numbers, and then waits until the flag is set, for a minute at most.
+pub fn waits_for(count: u64, flag: &Arc<AtomicBool>) -> Place {
+    let factory = WaitsFactory(spec("waits", Kind::Source), count, Arc::clone(flag));
+    Place { factory: Box::new(factory), line: None }
+}
+
+struct WaitsFactory(Spec, u64, Arc<AtomicBool>);
+
+impl Factory for WaitsFactory {
+    fn spec(&self) -> &Spec {
+        &self.0
+    }
+    fn set_attribute(&mut self, _: &str, _: &Value) -> Result<(), AttributeError> {
+        Ok(())
+    }
+    fn prepare(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+    fn source(&self) -> Result<Box<dyn Source>, Error> {
+        Ok(Box::new(Waits(self.1, Arc::clone(&self.2))))
+    }
+}
+
+struct Waits(u64, Arc<AtomicBool>);
+
+impl Source for Waits {
+    fn run(&mut self, out: &mut dyn Emitter) -> Result<(), Error> {
+        for number in 0..self.0 {
+            out.emit_data(number.to_string().as_bytes()).map_err(|error| error.to_string())?;
+        }
+        let start = Instant::now();
+        while !self.1.load(Ordering::Relaxed) {
+            if start.elapsed() > Duration::from_secs(60) {
+                return Err(Error::from("it was waited for in vain"));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+}
+
+/// A place for a component that cannot be made.
+pub fn unmade(name: &'static str) -> Place {
+    Place { factory: Box::new(Unmade(spec(name, Kind::Transform))), line: None }
+}
+
+struct Unmade(Spec);
+
+impl Factory for Unmade {
+    fn spec(&self) -> &Spec {
+        &self.0
+    }
+    fn set_attribute(&mut self, _: &str, _: &Value) -> Result<(), AttributeError> {
+        Ok(())
+    }
+    fn prepare(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+    fn component(&self) -> Result<Box<dyn Component>, Error> {
+        Err(Error::with_source("it is not there", "nobody made it"))
     }
 }
 
