@@ -4,7 +4,7 @@ s.pipeline {
   name = "speed",
   s.file_source { path = os.getenv("ROWS"), codec = "ndjson" },
   s.json {
-    filter = 'dep_delay > 30 && carrier == "UA"',
+    filter = os.getenv("FILTER"),
     select = { "carrier", "flight", "origin", "dest", "dep_delay" },
   },
   os.getenv("OUT") == "null" and s.null {} or s.stdout {},

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words[..] {
         ["make", input, output] => make(input, output),
-        ["straight", rows] => straight::run(rows),
+        ["straight", rows] => straight::run(rows, &env::var("FILTER").unwrap_or(FILTER.into())),
         ["compare", rows] => compare(rows),
         _ => Err("usage: runner-speed make CSV NDJSON | straight NDJSON | compare NDJSON".into()),
     };
@@ -62,6 +62,11 @@ struct Way {
     writes: bool,
 }
 
+/// Comparisons, which the component `json` makes by itself.
+const FILTER: &str = "dep_delay > 30 && carrier == \"UA\"";
+/// The same rows, by what the interpreter of CEL has to evaluate: more work for each.
+const HEAVY: &str = "(carrier + origin).startsWith(\"UA\") && dep_delay > 30";
+
 const JQ: &str =
     "select(.dep_delay > 30 and .carrier == \"UA\") | {carrier, flight, origin, dest, dep_delay}";
 const MLR: &str = "typeof($dep_delay) == \"int\" && $dep_delay > 30 && $carrier == \"UA\"";
@@ -70,10 +75,10 @@ fn ways(rows: &str, out: &str) -> Result<Vec<Way>> {
     let own = env::current_exe()?;
     let folder = own.parent().ok_or("no folder")?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let stageline = |workers: &str, out: &str| {
+    let stageline = |workers: &str, out: &str, filter: &str| {
         let mut command = Command::new(folder.join("stageline"));
         command.args(["run", "--quiet", "--workers", workers]).arg(script.join("pipeline.lua"));
-        command.env("ROWS", rows).env("OUT", out);
+        command.env("ROWS", rows).env("OUT", out).env("FILTER", filter);
         command
     };
     let command = |program: &str, arguments: &[&str]| {
@@ -82,15 +87,21 @@ fn ways(rows: &str, out: &str) -> Result<Vec<Way>> {
         command
     };
     let way = |name, command| Way { name, command, writes: false };
-    let mut straight = Command::new(&own);
-    straight.args(["straight", rows]);
+    let straight = |filter: &str| {
+        let mut command = Command::new(&own);
+        command.args(["straight", rows]).env("FILTER", filter);
+        command
+    };
     let python = env::var("PYTHON").unwrap_or_else(|_| String::from("python3"));
     let flow = script.join("flow.py");
     let mut ways = vec![
-        way("stageline, 1 worker", stageline("1", "stdout")),
-        way("stageline, 2 workers", stageline("2", "stdout")),
-        way("stageline to null, 1 worker", stageline("1", "null")),
-        way("one thread, no pipeline", straight),
+        way("stageline, 1 worker", stageline("1", "stdout", FILTER)),
+        way("stageline, 2 workers", stageline("2", "stdout", FILTER)),
+        way("stageline to null, 1 worker", stageline("1", "null", FILTER)),
+        way("one thread, no pipeline", straight(FILTER)),
+        way("stageline, 1 worker, more work", stageline("1", "stdout", HEAVY)),
+        way("stageline, 2 workers, more work", stageline("2", "stdout", HEAVY)),
+        way("one thread, no pipeline, more work", straight(HEAVY)),
         way("jq -c", command("jq", &["-c", JQ, rows])),
         way(
             "Miller",

@@ -9,10 +9,10 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 
 const BUFFER: usize = 64 * 1024;
 
-pub fn run(rows: &str) -> Result<(), Box<dyn Error>> {
+pub fn run(rows: &str, filter: &str) -> Result<(), Box<dyn Error>> {
     let mut factory = (builtin("json").ok_or("no component `json`")?.factory)();
     let select = ["carrier", "flight", "origin", "dest", "dep_delay"].map(Value::from);
-    factory.set_attribute("filter", &"dep_delay > 30 && carrier == \"UA\"".into())?;
+    factory.set_attribute("filter", &filter.into())?;
     factory.set_attribute("select", &Value::List(select.into()))?;
     factory.prepare()?;
     let mut json = factory.component()?;
