@@ -12,6 +12,7 @@ const SCRATCH: usize = 1024;
 const ENDS: usize = 64;
 
 pub(super) struct Csv {
+    delimiter: u8,
     reader: Reader,
     scratch: [u8; SCRATCH],
     ends: [usize; ENDS],
@@ -20,7 +21,13 @@ pub(super) struct Csv {
 impl Csv {
     pub(super) fn new(delimiter: u8) -> Self {
         let reader = ReaderBuilder::new().delimiter(delimiter).build();
-        Self { reader, scratch: [0; SCRATCH], ends: [0; ENDS] }
+        Self { delimiter, reader, scratch: [0; SCRATCH], ends: [0; ENDS] }
+    }
+
+    /// Whether a line feed would end this record, and does not stand within quotes.
+    fn is_whole(&self, record: &[u8]) -> bool {
+        let mut again = Self::new(self.delimiter);
+        again.end(record).is_some() || again.end(b"\n").is_some()
     }
 }
 
@@ -54,7 +61,10 @@ impl Framing for Csv {
         None
     }
 
-    fn body(&self, frame: &[u8], _is_last: bool) -> Result<Option<Range<usize>>, usize> {
+    fn body(&self, frame: &[u8], is_last: bool) -> Result<Option<Range<usize>>, usize> {
+        if is_last && !self.is_whole(frame) {
+            return Err(frame.len() + 1);
+        }
         Ok(Some(record(frame)))
     }
 

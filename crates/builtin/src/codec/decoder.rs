@@ -208,6 +208,22 @@ impl Decoder {
         (self.byte, self.line) = (0, 1);
     }
 
+    /// The header, if it has come.
+    pub(crate) fn header(&self) -> &[u8] {
+        &self.header
+    }
+
+    /// Whether the first record is to be the header.
+    pub(crate) fn wants_header(&self) -> bool {
+        self.wants_header
+    }
+
+    /// As if this header had come.
+    pub(crate) fn set_header(&mut self, header: &[u8]) {
+        self.wants_header = false;
+        self.header = header.to_vec();
+    }
+
     /// How many bytes have come of a message that is not whole yet.
     pub(crate) fn begun(&self) -> u64 {
         self.begun_bytes

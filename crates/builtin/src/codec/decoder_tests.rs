@@ -95,6 +95,19 @@ fn csv_records_may_have_several_lines() {
 }
 
 #[test]
+fn a_csv_record_that_breaks_off_within_quotes_is_none() {
+    let broken = ("! the stream breaks off after 4 of at least 5 bytes", "line 2, byte 2");
+    expect("csv", b"a\n1,\"x", &[broken]);
+    expect("csv", b"a\n\"x\ny", &[broken]);
+    // Whole ones, with and without the end of their line.
+    for whole in ["1,\"x\"", "1,\"x\"\n", "1,x", "\"\"\"\""] {
+        let text = whole.trim_end().as_bytes().escape_ascii().to_string();
+        let bytes = format!("a\n{whole}");
+        expect("csv", bytes.as_bytes(), &[(text.as_str(), "line 2, byte 2")]);
+    }
+}
+
+#[test]
 fn a_csv_header_is_wanted_or_not_and_fits() {
     let values = [("codec", "csv".into()), ("csv_header", false.into())];
     let mut without = decoding(&values).unwrap().decoder();

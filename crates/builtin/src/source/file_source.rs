@@ -1,7 +1,7 @@
 //! Files, to their ends or for as long as they grow.
 
 use super::feed::{ANNOTATE, Feed, Origin, Stop, ended};
-use super::tail::{Tail, open};
+use super::tail::{Identity, Tail, identity, open};
 use super::wait::LOOK_EVERY;
 use crate::codec::{DECODE, Decoding, joined};
 use crate::factory::{Plan, defaulted, required};
@@ -10,6 +10,7 @@ use stageline_component::{
     AttributeError, AttributeKind, AttributeSpec, Attributes, Emitter, Error, Kind, Source, Spec,
     Value,
 };
+use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,9 @@ const SEARCH_EVERY: Duration = Duration::from_secs(1);
 
 /// How many files are followed at once: each is open.
 const FOLLOWED_MAX: usize = 512;
+
+/// Of how many files that were read to their ends it is remembered that they were.
+const FINISHED_MAX: usize = 4096;
 
 const OWN: [AttributeSpec; 3] = [
     required(
@@ -55,7 +59,8 @@ gzip does is unpacked. Each file is a stream of its own: its last line needs no 
 
 With `follow` it reads up to 512 files at once as they grow, and ends when the run is to stop. A path that is not
 there yet is waited for. When another file has taken a name, the rest of the old one is read first; a file that has
-become shorter is read from its beginning. A packed file must be whole when it gets its name. The last line then is whole when its end has come, or another file has.
+become shorter is read from its beginning. What a pattern finds again by another name is not read again. A file that has no
+name any more is left when nothing has come for 10 seconds. A packed file must be whole when it gets its name. The last line then is whole when its end has come, or another file has.
 
 With `annotate` each message has the attributes `file.path` and, if its codec has lines, `file.line`, which counts
 from where the file was begun.
@@ -152,8 +157,11 @@ impl FileSource {
                 return Err(Error::new(format!("file_source: no file is {path:?}")));
             }
         }
-        let mut seen = std::collections::HashSet::new();
-        files.retain(|file| seen.insert(file.clone()));
+        // By what they are: one file may have several names.
+        let (mut names, mut seen) = (HashSet::new(), HashSet::new());
+        files.retain(|file| {
+            names.insert(file.clone()) && identity(file).is_none_or(|(file, _)| seen.insert(file))
+        });
         Ok(files)
     }
 
@@ -187,11 +195,17 @@ impl FileSource {
 
     fn follow(&self, feed: &mut Feed, out: &mut dyn Emitter) -> Result<(), Stop> {
         let mut tails: Vec<Tail> = Vec::new();
+        let mut finished = VecDeque::new();
+        let mut is_full = false;
         let mut searched: Option<Instant> = None;
         let mut chunk = vec![0; super::feed::CHUNK];
         while !out.is_stopping() {
             if searched.is_none_or(|searched| searched.elapsed() >= SEARCH_EVERY) {
-                self.search(&mut tails, searched.is_none(), feed)?;
+                let was_full = is_full;
+                is_full = !self.search(&mut tails, &finished, searched.is_none())?;
+                if is_full && !was_full {
+                    feed.say(format_args!("more than {FOLLOWED_MAX} files: others are not read"));
+                }
                 searched = Some(Instant::now());
             }
             let mut has_read = false;
@@ -199,7 +213,10 @@ impl FileSource {
                 let name = tail.name().to_owned();
                 let mut to = To { feed: &mut *feed, origin: self.origin(&name), out: &mut *out };
                 has_read |= tail.step(&self.decoding, &mut chunk, &mut to)?;
+                finished.extend(tail.finished.take());
             }
+            tails.retain(|tail| !tail.is_over);
+            finished.drain(..finished.len().saturating_sub(FINISHED_MAX));
             if !has_read {
                 thread::sleep(LOOK_EVERY);
             }
@@ -210,20 +227,27 @@ impl FileSource {
         Ok(())
     }
 
-    fn search(&self, tails: &mut Vec<Tail>, is_first: bool, feed: &mut Feed) -> Result<(), Error> {
+    /// Adds the files that are new. Whether there was room for all.
+    fn search(
+        &self,
+        tails: &mut Vec<Tail>,
+        finished: &VecDeque<(Identity, u64)>,
+        is_first: bool,
+    ) -> Result<bool, Error> {
         for path in self.files(false)? {
-            if tails.iter().any(|tail| tail.path() == path) {
+            let file = identity(&path);
+            let is_read =
+                |tail: &Tail| tail.path() == path || file.is_some_and(|(file, _)| tail.reads(file));
+            // One that has grown since is another, whose number was free again.
+            if tails.iter().any(is_read) || file.is_some_and(|file| finished.contains(&file)) {
                 continue;
             }
             if tails.len() == FOLLOWED_MAX {
-                if is_first {
-                    feed.say(format_args!("more than {FOLLOWED_MAX} files: others are not read"));
-                }
-                return Ok(());
+                return Ok(false);
             }
             tails.push(Tail::new(path, is_first && self.starts_at_end));
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -173,6 +173,57 @@ fn it_begins_at_the_end_if_it_is_told_to() {
 }
 
 #[test]
+fn records_that_come_at_the_end_have_the_header_of_the_beginning() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a");
+    append(&path, "a,b\n1,2\n");
+    let looks = std::cell::Cell::new(0);
+    let grow = path.clone();
+    let mut out = Collected::until(move |messages| {
+        looks.set(looks.get() + 1);
+        if looks.get() == 2 {
+            append(&grow, "3,4\n5,6\n7");
+        }
+        messages.len() == 2
+    });
+    let values = [
+        ("path", text(&path)),
+        ("follow", true.into()),
+        ("start", "end".into()),
+        ("codec", "csv".into()),
+    ];
+    run(&values, &mut out).unwrap();
+    assert_eq!(out.texts(), ["3,4", "5,6"]);
+    assert!(out.messages.iter().all(|message| message.attribute("csv.header") == Some(b"a,b")));
+}
+
+/// By a pattern, which finds the old file again by its new name.
+#[test]
+fn what_was_read_is_not_read_again_by_another_name() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.log");
+    append(&path, "1\n2\n");
+    let things = vec![
+        at(2, &path, |path| {
+            fs::rename(path, path.with_extension("log.1")).unwrap();
+            append(path, "3\n");
+        }),
+        // Files are looked for again after a second, twice.
+        at(3, &path, |_| thread::sleep(SEARCH_EVERY)),
+        at(3, &path, |_| {}),
+        at(3, &path, |_| thread::sleep(SEARCH_EVERY)),
+        at(3, &path, |path| append(path, "4\n")),
+        at(4, &path, |_| {}),
+    ];
+    let pattern = text(&folder.path().join("a.log*"));
+    assert_eq!(follow(&[("path", pattern)], things), ["1", "2", "3", "4"]);
+    let link = folder.path().join("b.log");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let both = Value::List(vec![text(&path), text(&link)]);
+    assert_eq!(texts(&[("path", both)]), ["3", "4"]);
+}
+
+#[test]
 fn a_file_that_is_replaced_is_read_to_its_end_first() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a");

@@ -4,9 +4,11 @@
 //! 2. At its end the file that has its name now is looked at. Is it another one, what was written to the old one
 //!    meanwhile is read, then it is finished, and the other is opened.
 //! 3. Is it the same one, and shorter than what was read of it, it is finished and read from its beginning.
-//! 4. Has nothing its name, the old one is kept until something has.
+//! 4. Has nothing its name, the old one is kept until something has, or nothing has come for so long that nobody
+//!    can be thought to write to it.
+//! 5. What was read to its end and has another name now is not read again under that.
 
-use super::feed::{Feed, Origin, Stop};
+use super::feed::{CHUNK, Feed, Origin, Stop};
 use super::file_source::{To, failed};
 use crate::codec::{Decoder, Decoding};
 use flate2::read::MultiGzDecoder;
@@ -14,6 +16,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// What a file that is packed by gzip begins with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -68,12 +71,32 @@ impl Opened {
     }
 }
 
+/// How long a file without a name is kept.
+const NAMELESS: Duration = Duration::from_secs(10);
+
+/// The device and the inode of a file, which stay when it gets another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Identity(u64, u64);
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self(metadata.dev(), metadata.ino())
+    }
+}
+
+/// The identity of the file of this name, and its size.
+pub(super) fn identity(path: &Path) -> Option<(Identity, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((Identity::of(&metadata), metadata.len()))
+}
+
 /// A file and what was read of it.
 struct Reading {
     opened: Opened,
     decoder: Decoder,
-    device: u64,
-    inode: u64,
+    identity: Identity,
+    /// Since when it has been without a name.
+    nameless: Option<Instant>,
     /// How many bytes were read; of one that is packed that says nothing.
     read: u64,
 }
@@ -84,12 +107,19 @@ enum Fate {
     Stays,
     Replaced,
     Cut,
+    /// It has no name, and nobody is thought to write to it.
+    Gone,
 }
 
 impl Reading {
-    fn fate(&self, path: &Path) -> Fate {
-        let Ok(now) = fs::metadata(path) else { return Fate::Stays };
-        if (now.dev(), now.ino()) != (self.device, self.inode) {
+    fn fate(&mut self, path: &Path, has_read: bool) -> Fate {
+        let Ok(now) = fs::metadata(path) else {
+            let since = self.nameless.filter(|_| !has_read).unwrap_or_else(Instant::now);
+            self.nameless = Some(since);
+            return if since.elapsed() < NAMELESS { Fate::Stays } else { Fate::Gone };
+        };
+        self.nameless = None;
+        if Identity::of(&now) != self.identity {
             return Fate::Replaced;
         }
         let is_cut = matches!(self.opened, Opened::Plain(_)) && now.len() < self.read;
@@ -112,7 +142,7 @@ impl Reading {
 
     fn end(&mut self, fate: &Fate, chunk: &mut [u8], to: &mut To<'_>) -> Result<(), Stop> {
         // Who writes to the old file may have done so since its end was read.
-        while *fate == Fate::Replaced && !self.read(chunk, to)?.1 {}
+        while *fate != Fate::Cut && !self.read(chunk, to)?.1 {}
         to.feed.finish(&mut self.decoder, &to.origin, to.out)
     }
 }
@@ -124,12 +154,17 @@ pub(super) struct Tail {
     reading: Option<Reading>,
     /// That it cannot be opened was said.
     is_said: bool,
+    /// A file that has just been read to its end and lost its name, and how much was read of it.
+    pub(super) finished: Option<(Identity, u64)>,
+    /// Its file has gone: it is to be dropped.
+    pub(super) is_over: bool,
 }
 
 impl Tail {
     pub(super) fn new(path: PathBuf, starts_at_end: bool) -> Self {
         let name = path.display().to_string();
-        Self { path, name, starts_at_end, reading: None, is_said: false }
+        let (reading, finished) = (None, None);
+        Self { path, name, starts_at_end, reading, is_said: false, finished, is_over: false }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -138,6 +173,11 @@ impl Tail {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether this file is read here, when it had this name.
+    pub(super) fn reads(&self, identity: Identity) -> bool {
+        self.reading.as_ref().is_some_and(|reading| reading.identity == identity)
     }
 
     pub(super) fn leave(&self, feed: &mut Feed, origin: &Origin<'_>) {
@@ -177,11 +217,13 @@ impl Tail {
         if matches!(reading.opened, Opened::Packed(_)) {
             to.feed.finish(&mut reading.decoder, &to.origin, to.out)?;
         }
-        let fate = reading.fate(&self.path);
+        let fate = reading.fate(&self.path, count > 0);
         if fate == Fate::Stays {
             return Ok(count > 0);
         }
         reading.end(&fate, chunk, to)?;
+        self.finished = (fate != Fate::Cut).then_some((reading.identity, reading.read));
+        self.is_over = fate == Fate::Gone;
         self.reading = None;
         Ok(true)
     }
@@ -195,10 +237,30 @@ impl Tail {
         if std::mem::take(&mut self.starts_at_end)
             && let Opened::Plain(file) = &mut opened
         {
+            if decoder.wants_header() {
+                decoder.set_header(&header(file, decoding.decoder())?);
+            }
             read = file.seek(SeekFrom::End(0))?;
             decoder.start_at(read);
         }
-        Ok(Reading { opened, decoder, device: metadata.dev(), inode: metadata.ino(), read })
+        let identity = Identity::of(&metadata);
+        Ok(Reading { opened, decoder, identity, nameless: None, read })
+    }
+}
+
+/// The header that a file begins with; none, if there is no whole one yet.
+fn header(file: &mut File, mut decoder: Decoder) -> io::Result<Vec<u8>> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = match file.read(&mut chunk) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        // (The first record is the header; what follows it is found again.)
+        let _ = decoder.next(&mut &chunk[..read]);
+        if read == 0 || !decoder.wants_header() {
+            return Ok(decoder.header().to_vec());
+        }
     }
 }
 
