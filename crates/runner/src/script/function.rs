@@ -107,7 +107,6 @@ impl Functions {
 struct Handler {
     sandbox: Sandbox,
     function: Function,
-    message: mlua::AnyUserData,
     script: Text,
 }
 
@@ -121,19 +120,14 @@ impl Handler {
         let function = lock(&sandbox.draft).functions.get(place.index).cloned();
         let function = function
             .ok_or_else(|| failed(String::from("a second run of the script says otherwise")))?;
-        let message = sandbox
-            .lua
-            .create_userdata(Lent(AtomicPtr::new(ptr::null_mut())))
-            .map_err(|error| told(&error))?;
-        Ok(Self { sandbox, function, message, script: place.script.clone() })
+        Ok(Self { sandbox, function, script: place.script.clone() })
     }
 
     fn call(&self, message: &mut Message) -> mlua::Result<(LuaValue, Option<mlua::LuaString>)> {
-        let lent: mlua::UserDataRef<Lent> = self.message.borrow()?;
-        lent.0.store(message, Ordering::Relaxed);
-        drop(lent);
-        let result = self.sandbox.limited(FUNCTION_TIME_MAX, || self.function.call(&self.message));
-        self.message.borrow::<Lent>()?.0.store(ptr::null_mut(), Ordering::Relaxed);
+        // One for each call: a function that keeps it has nothing of the next message.
+        let lent = self.sandbox.lua.create_userdata(Lent(AtomicPtr::new(message)))?;
+        let result = self.sandbox.limited(FUNCTION_TIME_MAX, || self.function.call(&lent));
+        lent.borrow::<Lent>()?.0.store(ptr::null_mut(), Ordering::Relaxed);
         result
     }
 }
@@ -167,7 +161,7 @@ impl Component for Handler {
     }
 }
 
-/// The message that a function handles; null between the calls. One thread's: it is atomic because Lua's values must
+/// The message that a function handles; null after the call. One thread's: it is atomic because Lua's values must
 /// be such as any thread may have.
 struct Lent(AtomicPtr<Message>);
 
