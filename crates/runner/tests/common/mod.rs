@@ -21,7 +21,7 @@ pub const fn spec(name: &'static str, kind: Kind) -> Spec {
     Spec { name, kind, summary: "", attributes: &[], doc: "" }
 }
 
-impl<F: Fn() -> Box<dyn Component> + Send + Sync> Factory for Made<F> {
+impl<F: Fn() -> Result<Box<dyn Component>, Error> + Send + Sync> Factory for Made<F> {
     fn spec(&self) -> &Spec {
         &self.spec
     }
@@ -32,7 +32,7 @@ impl<F: Fn() -> Box<dyn Component> + Send + Sync> Factory for Made<F> {
         Ok(())
     }
     fn component(&self) -> Result<Box<dyn Component>, Error> {
-        Ok((self.make)())
+        (self.make)()
     }
     fn pool_size(&self) -> Option<usize> {
         self.pool
@@ -53,7 +53,7 @@ pub fn handles<F>(name: &'static str, kind: Kind, pool: Option<usize>, f: F) -> 
 where
     F: FnMut(&mut Message) -> Report + Clone + Send + Sync + 'static,
 {
-    let make = move || Box::new(Handles(f.clone())) as Box<dyn Component>;
+    let make = move || Ok(Box::new(Handles(f.clone())) as Box<dyn Component>);
     Place { factory: Box::new(Made { spec: spec(name, kind), make, pool }), line: None }
 }
 
@@ -81,9 +81,10 @@ pub struct Numbers {
 /// What a source was told: number, status.
 pub type Acks = Arc<Mutex<Vec<(u64, u32)>>>;
 
-struct NumbersFactory(Spec, u64, Option<Acks>, Duration);
+/// A factory that makes the source that a closure says.
+struct MadeSource<F>(Spec, F);
 
-impl Factory for NumbersFactory {
+impl<F: Fn() -> Box<dyn Source> + Send + Sync> Factory for MadeSource<F> {
     fn spec(&self) -> &Spec {
         &self.0
     }
@@ -94,8 +95,15 @@ impl Factory for NumbersFactory {
         Ok(())
     }
     fn source(&self) -> Result<Box<dyn Source>, Error> {
-        Ok(Box::new(Numbers { count: self.1, acks: self.2.clone(), pause: self.3 }))
+        Ok((self.1)())
     }
+}
+
+fn made_source<F>(name: &'static str, make: F) -> Place
+where
+    F: Fn() -> Box<dyn Source> + Send + Sync + 'static,
+{
+    Place { factory: Box::new(MadeSource(spec(name, Kind::Source), make)), line: None }
 }
 
 pub fn numbers(count: u64) -> Place {
@@ -103,8 +111,7 @@ pub fn numbers(count: u64) -> Place {
 }
 
 pub fn slow_numbers(count: u64, acks: Option<Acks>, pause: Duration) -> Place {
-    let factory = NumbersFactory(spec("numbers", Kind::Source), count, acks, pause);
-    Place { factory: Box::new(factory), line: None }
+    made_source("numbers", move || Box::new(Numbers { count, acks: acks.clone(), pause }))
 }
 
 impl Source for Numbers {
@@ -129,25 +136,8 @@ impl Source for Numbers {
 
 /// Emits so many numbers, and then waits until the flag is set, for a minute at most.
 pub fn waits_for(count: u64, flag: &Arc<AtomicBool>) -> Place {
-    let factory = WaitsFactory(spec("waits", Kind::Source), count, Arc::clone(flag));
-    Place { factory: Box::new(factory), line: None }
-}
-
-struct WaitsFactory(Spec, u64, Arc<AtomicBool>);
-
-impl Factory for WaitsFactory {
-    fn spec(&self) -> &Spec {
-        &self.0
-    }
-    fn set_attribute(&mut self, _: &str, _: &Value) -> Result<(), AttributeError> {
-        Ok(())
-    }
-    fn prepare(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-    fn source(&self) -> Result<Box<dyn Source>, Error> {
-        Ok(Box::new(Waits(self.1, Arc::clone(&self.2))))
-    }
+    let flag = Arc::clone(flag);
+    made_source("waits", move || Box::new(Waits(count, Arc::clone(&flag))))
 }
 
 struct Waits(u64, Arc<AtomicBool>);
@@ -170,23 +160,10 @@ impl Source for Waits {
 
 /// A place for a component that cannot be made.
 pub fn unmade(name: &'static str) -> Place {
-    Place { factory: Box::new(Unmade(spec(name, Kind::Transform))), line: None }
-}
-
-struct Unmade(Spec);
-
-impl Factory for Unmade {
-    fn spec(&self) -> &Spec {
-        &self.0
-    }
-    fn set_attribute(&mut self, _: &str, _: &Value) -> Result<(), AttributeError> {
-        Ok(())
-    }
-    fn prepare(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-    fn component(&self) -> Result<Box<dyn Component>, Error> {
-        Err(Error::with_source("it is not there", "nobody made it"))
+    let make = || Err(Error::with_source("it is not there", "nobody made it"));
+    Place {
+        factory: Box::new(Made { spec: spec(name, Kind::Transform), make, pool: None }),
+        line: None,
     }
 }
 
