@@ -180,10 +180,12 @@ fn is_marker(attribute: &Attribute) -> bool {
 }
 
 fn shown(marker: &Attribute) -> &'static str {
-    match () {
-        () if marker.path().is_ident("stage") => "#[stage]",
-        () if marker.path().is_ident("close") => "#[close]",
-        () => "#[prefetch]",
+    if marker.path().is_ident("stage") {
+        "#[stage]"
+    } else if marker.path().is_ident("close") {
+        "#[close]"
+    } else {
+        "#[prefetch]"
     }
 }
 
