@@ -52,6 +52,8 @@ enum Act {
     /// Asks for a retry that often.
     Retry(u32),
     Hold,
+    /// As `Hold`, and those that it leads go on by themselves: in the pool, or not.
+    Part(bool),
     Suspend,
     ResumeAtOnce,
     Abandon,
@@ -89,7 +91,7 @@ impl Mill {
         {
             return work.retry(One::new(alive));
         }
-        if act == Act::Hold && work.held() + 1 < self.batch {
+        if matches!(act, Act::Hold | Act::Part(_)) && work.held() + 1 < self.batch {
             return work.hold(Duration::from_micros(300));
         }
         work.at += 1;
@@ -98,6 +100,14 @@ impl Mill {
             Act::Hop => work.next(Self::THERE),
             Act::Hold => {
                 work.lead();
+                work.next(Self::HERE)
+            }
+            Act::Part(there) => {
+                let led = work.lead();
+                let to = if there { Self::THERE } else { Self::HERE };
+                let parted = work.part(to, |one| one.number % 3 > 0);
+                assert!(parted <= led || work.attempt() > 1, "{parted} of {led}");
+                assert_eq!(work.part(to, |one| one.number % 3 > 0), 0);
                 work.next(Self::HERE)
             }
             Act::Suspend => work.suspend(|ticket| drop(tickets.send(ticket))),
@@ -150,6 +160,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => Just(Act::Hop),
         2 => (1..5_u32).prop_map(Act::Retry),
         4 => Just(Act::Hold),
+        2 => any::<bool>().prop_map(Act::Part),
         2 => Just(Act::Suspend),
         1 => Just(Act::ResumeAtOnce),
         1 => Just(Act::Abandon),

@@ -77,3 +77,32 @@ fn the_next_payload_is_shown_as_a_request_begins() {
         assert!(shown > 8, "{shown} of {CARDS}");
     }
 }
+
+/// Whatever is asked for, in a window that is empty, full, or closed, nothing else changes.
+#[test]
+fn a_submitter_may_ask_for_any_slot() {
+    let _dog = watchdog(60);
+    for order in ORDERS {
+        let gate = Gate::closed();
+        gate.open();
+        let machine = Arc::clone(&gate);
+        let builder = Pipeline::builder(move || Dealer(Arc::clone(&machine)));
+        let pipeline = builder.workers(1).reserve(0).pin(false).window(8).build().unwrap();
+        let (mut submitter, mut receiver) = pipeline.open(order).unwrap().split();
+        for round in 0..20 {
+            let mut submitted = 0;
+            while submitter.try_submit_with(|card| card.number = round).is_ok() {
+                submitted += 1;
+                [0, 1, 7, 8].into_iter().for_each(|ahead| submitter.prefetch(ahead));
+            }
+            assert_eq!(submitted, 8);
+            for _ in 0..submitted {
+                assert_eq!(receiver.recv().unwrap().number, round);
+            }
+        }
+        drop(receiver);
+        submitter.prefetch(0);
+        let producer = submitter.share();
+        producer.prefetch(0);
+    }
+}

@@ -12,6 +12,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 struct Asked {
     status: u32,
+    /// The status from its second attempt on, if it is another.
+    then: Option<u32>,
     error: Option<String>,
     description: String,
 }
@@ -32,7 +34,8 @@ impl Clerk {
         }
         let description = std::mem::take(&mut request.description);
         request.describe(&description);
-        match Step::from_status(request.status) {
+        let later = request.then.filter(|_| request.attempt() > 1);
+        match Step::from_status(later.unwrap_or(request.status)) {
             Ok(step) => step,
             Err(reserved) => request.fail(reserved.to_string()),
         }
@@ -61,10 +64,24 @@ fn every_status_comes_back() {
                 _ => matches!(outcome, Outcome::Dropped { .. }),
             };
             assert!(is_right, "{status}: {outcome}");
+            assert_eq!((output.is_done(), output.is_dropped()), (status == 0, status >= 300));
             assert_eq!(output.attempts(), if (100..200).contains(&status) { 3 } else { 1 });
         }
     }
     assert_balanced(&pipeline.close());
+}
+
+/// Also where the later one is the usual one of how the request ends.
+#[test]
+fn the_status_of_an_earlier_attempt_does_not_stay() {
+    let _dog = watchdog(60);
+    let pipeline = clerk();
+    let mut group = pipeline.open(Order::Submission).unwrap();
+    for then in [0, 200, 250, 300, 310] {
+        group.submit(Asked { then: Some(then), ..asked(150) }).unwrap();
+        let output = group.recv().unwrap();
+        assert_eq!((output.outcome().status(), output.attempts()), (then, 2));
+    }
 }
 
 #[test]

@@ -56,6 +56,12 @@ impl<'a, M: StateMachine> Output<'a, M> {
         self.finished.phase == Phase::Done
     }
 
+    /// Whether the request was dropped, whatever its status. Cheaper than [`outcome`](Self::outcome).
+    #[inline(always)]
+    pub fn is_dropped(&self) -> bool {
+        self.finished.phase == Phase::Dropped
+    }
+
     /// The request's position, as `submit` returned it.
     #[inline(always)]
     pub fn position(&self) -> u64 {

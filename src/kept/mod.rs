@@ -56,17 +56,18 @@ impl Link {
 /// What is remembered of a request that is or has been kept. It is that of an earlier request of the slot until
 /// it is [made that of](Self::of) the present one.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Kept {
-    /// The request that it is about.
+    /// The request that it is about. With what else is asked of each request it stands first.
     position: u64,
-    /// Whether it is counted as kept.
-    pub is_counted: bool,
-    /// The stage to go on at.
-    pub stage: u16,
+    /// Retries that `retried_by` has asked for in a row.
+    pub retries: u32,
     /// The stage that asked for the last retry.
     pub retried_by: u16,
-    /// Retries that this stage has asked for in a row.
-    pub retries: u32,
+    /// The stage to go on at.
+    pub stage: u16,
+    /// Whether it is counted as kept.
+    pub is_counted: bool,
     /// Stages that it has run through, but for calls that held it; in an acyclic machine, since its last retry.
     pub visits: u32,
     /// The next in the list, or the bucket of a wheel, that it stands in.

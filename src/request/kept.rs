@@ -3,7 +3,7 @@
 use super::{Request, Ticket};
 use crate::common::{Flush, Keeper, Owned};
 use crate::kept::{Entries, Kept, Link};
-use crate::stage::{StateMachine, Step};
+use crate::stage::{StageId, StateMachine, Step};
 use crate::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,22 @@ impl<M: StateMachine> Request<'_, M> {
     pub fn attempt(&self) -> u32 {
         let position = self.position();
         if !M::KEEPS { 1 } else { self.kept(|kept| kept.if_of(position).map_or(1, Kept::attempts)) }
+    }
+
+    /// As [`attempt`](Self::attempt), where only retries count that this stage has asked for.
+    pub fn attempt_here(&self) -> u32 {
+        let (position, stage) = (self.position(), self.stage().index());
+        let attempts = |kept: &Kept| match usize::from(kept.retried_by) == stage {
+            true => kept.attempts(),
+            false => 1,
+        };
+        if !M::KEEPS { 1 } else { self.kept(|kept| kept.if_of(position).map_or(1, attempts)) }
+    }
+
+    /// Whether a stage has kept it before.
+    pub(crate) fn was_kept(&self) -> bool {
+        let position = self.position();
+        M::KEEPS && self.kept(|kept| kept.if_of(position).is_some())
     }
 
     /// The answer: the request is held, and waits for more. It goes on when this stage makes another request the
@@ -113,6 +129,61 @@ impl<M: StateMachine> Request<'_, M> {
             unsafe { window.value(link.slot(), |value| each(&mut *value)) };
             link = entries.entry(link, |entry| entry.next);
         }
+    }
+
+    /// Calls `goes` with the payload of every request that follows this one, in the order in which they follow. Those for
+    /// which it is true follow no more: each goes on by itself, at this stage and on this thread, soon after this
+    /// call of a stage. How many they are. (What follows one of them stays with it.)
+    ///
+    /// # Panics
+    ///
+    /// If there is no such stage, or `goes` panics; then all of them follow as before.
+    pub fn part(&mut self, next: StageId<M>, mut goes: impl FnMut(&mut M::Data) -> bool) -> usize {
+        keeps!(M);
+        let common = self.scope.seat.common;
+        let (stage, stages) = (next.index(), common.stage_hops.len());
+        assert!(stage < stages, "there is no stage {stage} among {stages}");
+        let (link, position) = (self.link(), self.position());
+        // SAFETY: this thread owns the request and those that follow it.
+        let entries = unsafe { Owned::new(common) };
+        let first = entries.entry(link, |entry| entry.of(position).followers);
+        // Nothing is moved before all have been asked. It goes on as one whose retry is due, or not at all.
+        let mut asked = first;
+        while let Some(one) = asked.some() {
+            let window = &common.group(one.group()).window;
+            // SAFETY: as above; the exclusive borrow of the leader makes it the only reference.
+            let goes_on = unsafe { window.value(one.slot(), |value| goes(&mut *value)) };
+            asked = entries.entry(one, |entry| {
+                entry.due_ns = if goes_on { 0 } else { u64::MAX };
+                entry.next
+            });
+        }
+        let (mut one, mut last, mut at, mut parted) = (first, link, 0, 0);
+        entries.entry(link, |entry| entry.followers = Link::NONE);
+        let led = entries.entry(link, |entry| std::mem::take(&mut entry.led));
+        while let Some(follower) = one.some() {
+            let goes_on = entries.entry(follower, |entry| {
+                one = std::mem::replace(&mut entry.next, Link::NONE);
+                entry.due_ns == 0
+            });
+            if goes_on {
+                entries.entry(follower, |entry| {
+                    entry.stage = stage as u16;
+                    entry.visits += 1;
+                });
+                self.keeper(|keeper| keeper.wheel.insert(&entries, follower));
+                parted += 1;
+            } else {
+                entries.entry(last, |entry| match last == link {
+                    true => entry.followers = follower,
+                    false => entry.next = follower,
+                });
+                entries.entry(link, |entry| entry.led += u32::from(at < led));
+                last = follower;
+            }
+            at += 1;
+        }
+        parted
     }
 
     /// The answer: the request waits, held by nobody, until the [`Ticket`] is used that `hand_out` is given. The ticket

@@ -153,8 +153,11 @@ impl<M: StateMachine> Request<'_, M> {
     }
 
     /// Notes the status by which it ends, unless it is the usual one and no other has been noted.
-    #[cold]
     pub(crate) fn note_status(&mut self, status: u32, usual: u32) {
+        // Another one was that of an earlier attempt. Asked first: it spares the line of the cold entry.
+        if status == usual && !self.was_kept() {
+            return;
+        }
         let position = self.position();
         let cold = self.cold_mut();
         if status != usual || cold.status_of(position).is_some() {

@@ -64,4 +64,4 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = *const u8> {
 }
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
+pub const LINE: usize = 64;

@@ -19,7 +19,7 @@ use crate::ring::completion::CompletionRing;
 use crate::ring::posting::PostingRing;
 use crate::slab::{OutOfMemory, Slab};
 use crate::slot::Slot;
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
+use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use crossbeam_utils::CachePadded;
 use lane::Lane;
 use receipts::ReceiveCursor;
@@ -76,9 +76,11 @@ unsafe impl<E: Send> Sync for ColdSlot<E> {}
 
 /// What there is of a request that is kept, in its cell, and who owns one that is suspended.
 #[derive(Debug)]
+#[repr(C)]
 struct KeptSlot {
-    parking: Parking,
+    /// First, for [`Window::prefetch_kept`].
     kept: UnsafeCell<Kept>,
+    parking: Parking,
 }
 
 // SAFETY: as for `Slot`: the entry is reached only by the slot's owner. Ownership moves by the turn, by a queue, or by
@@ -216,6 +218,12 @@ impl<T, E> Window<T, E> {
     /// The caller owns the slot, and uses no other reference to the entry.
     pub unsafe fn kept<R>(&self, slot: usize, f: impl FnOnce(*mut Kept) -> R) -> R {
         self.kept[slot].kept.with_mut(f)
+    }
+
+    /// Asks for what a stage asks of each request's entry.
+    #[inline(always)]
+    pub fn prefetch_kept(&self, slot: usize) {
+        sync::prefetch_for_read(&raw const self.kept[slot]);
     }
 
     /// Who owns the slot while its request is suspended.

@@ -1,7 +1,7 @@
 //! The submit end's part: from a free slot to a filled one that waits for a worker.
 
 use super::{Order, Place, Window};
-use crate::sync::Ordering;
+use crate::sync::{self, Ordering};
 
 impl<T, E> Window<T, E> {
     /// One of several producers is about to take a position.
@@ -40,6 +40,22 @@ impl<T, E> Window<T, E> {
             }
         }
         Some(self.place(order, position))
+    }
+
+    /// The place for a position that is vacant by a sole producer's copy of the cursor.
+    #[inline(always)]
+    pub fn known_vacant(&self, order: Order, position: u64, received: u64) -> Option<Place> {
+        (!self.is_full(position, received)).then(|| self.place(order, position))
+    }
+
+    /// Asks for the first two lines of a slot, to be written.
+    #[inline(always)]
+    pub fn prefetch_slot(&self, slot: usize) {
+        let slot = self.slot(slot);
+        sync::prefetch_for_write(slot);
+        if size_of_val(slot) > sync::LINE {
+            sync::prefetch_behind_for_write(slot, sync::LINE);
+        }
     }
 
     /// How many positions in a row a sole producer can submit from `position` on, as far as `wanted` goes.

@@ -114,6 +114,10 @@ impl<M: StateMachine> Batch<'_, M> {
             if let Some(next) = rest.as_slice().first() {
                 // SAFETY: a slot of the claimed batch, which no request stands for yet.
                 unsafe { slot_of(next).value(|value| M::prefetch(&*value)) };
+                if M::KEEPS {
+                    let window = &self.group.window;
+                    window.prefetch_kept(window.index_of(slot_of(next)));
+                }
             }
             // As in `run_one`, but with no value in between that is made and looked at for each request.
             if hot.wants_a_closer_look() {

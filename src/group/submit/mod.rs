@@ -188,6 +188,17 @@ impl<M: StateMachine, const SHARED: bool> SubmitEnd<M, SHARED> {
         }
     }
 
+    /// Asks for the first lines of the slot of the request so many after the next one: they leave the cache of whoever
+    /// had them last while the requests before it are made. A hint, for payloads that take longer to make than a
+    /// line takes to come. Nothing is asked for where the slot may be in use, nor by one of several producers.
+    #[inline]
+    pub fn prefetch(&self, ahead: u64) {
+        let (window, position) = (&self.group.window, self.tail.wrapping_add(ahead));
+        if !SHARED && let Some(place) = window.known_vacant(self.order, position, self.received) {
+            window.prefetch_slot(place.slot());
+        }
+    }
+
     /// Fills a free slot's own value in place, so that its buffers are used again, and submits it.
     ///
     /// If `fill` panics, nothing is submitted; a shared submitter's request, whose position is
