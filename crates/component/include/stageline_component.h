@@ -12,7 +12,7 @@
 //    on another thread meanwhile. What fills a message does not use the emitter.
 // 5. `factory_free` comes last, after all that the factory has made is freed.
 // 6. A message belongs to the component from the call of `component_handle` until it returns.
-// 7. No exception leaves a function.
+// 7. No exception leaves a function: one that does ends the process. In C++ `stageline_guarded` makes an error of it.
 // 8. A text is UTF-8 and ends with a zero byte, unless a length stands beside it. An error is written with its zero
 //    byte into the `error_size` bytes at `error`, and cut off where it is longer.
 //
@@ -191,7 +191,8 @@ typedef struct stageline_message {
     uint32_t status;
     // Whether the messages that the component holds are settled together with this one; 0 or 1.
     uint32_t led;
-    // How long it is to be held at most, in nanoseconds, if the component answers 1.
+    // How long it is to be held at most, in nanoseconds, if the component answers 1. If it answers with a retry, 0 says
+    // that it waits for those that are held: they come again now.
     uint64_t hold_at_most_ns;
     // How many bytes of the description there are.
     uint32_t description_len;
@@ -301,6 +302,40 @@ __attribute__((visibility("default")))
 const stageline_plugin *stageline_component_plugin(void);
 
 #ifdef __cplusplus
+}
+
+#include <cstdio>
+#include <exception>
+
+// Calls what may throw. An exception becomes a text in the room for it, and this answer:
+//
+//     static int32_t factory_prepare(void *factory, char *error, size_t error_size) {
+//         return stageline_guarded(error, error_size, int32_t{STAGELINE_FAILED}, [&] { .. });
+//     }
+template <typename Answer, typename Call>
+Answer stageline_guarded(char *error, size_t error_size, Answer failed, Call call) noexcept {
+    try {
+        return call();
+    } catch (const std::exception &thrown) {
+        std::snprintf(error, error_size, "threw: %s", thrown.what());
+    } catch (...) {
+        std::snprintf(error, error_size, "threw what is no std::exception");
+    }
+    return failed;
+}
+
+// The same in `component_handle`: the message fails, and what the component holds with it, as after a panic in Rust.
+template <typename Call>
+uint32_t stageline_guarded(stageline_message *message, Call call) noexcept {
+    char text[STAGELINE_DESCRIPTION_MAX + 1] = "";
+    const uint32_t threw = UINT32_MAX;
+    const uint32_t status = stageline_guarded(text, sizeof text, threw, call);
+    if (status != threw) {
+        return status;
+    }
+    message->host->describe(message, text);
+    message->host->lead(message);
+    return STAGELINE_FAIL;
 }
 #endif
 

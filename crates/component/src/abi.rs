@@ -14,7 +14,8 @@
 //!    on another thread meanwhile. What fills a message does not use the emitter.
 //! 5. `factory_free` comes last, after all that the factory has made is freed.
 //! 6. A message belongs to the component from the call of `component_handle` until it returns.
-//! 7. No panic and no exception leaves a function of either side.
+//! 7. No panic and no exception leaves a function of either side. (A foreign exception cannot be caught in Rust: a plugin in C++
+//!    catches its own by the `stageline_guarded` of the header.)
 //! 8. A text is UTF-8 and ends with a zero byte, unless a length stands beside it. An error is written with
 //!    its zero byte into the `error_size` bytes at `error`, and cut off where it is longer.
 //!

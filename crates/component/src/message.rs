@@ -33,7 +33,8 @@ pub struct Message {
     pub(crate) status: u32,
     /// Whether the messages that the component holds are settled together with this one; 0 or 1.
     pub(crate) led: u32,
-    /// How long it is to be held at most, in nanoseconds, if the component answers 1.
+    /// How long it is to be held at most, in nanoseconds, if the component answers 1. If it answers with a retry, 0 says
+    /// that it waits for those that are held: they come again now.
     pub(crate) hold_at_most_ns: u64,
     /// How many bytes of the description there are.
     pub(crate) description_len: u32,
@@ -166,6 +167,12 @@ impl Message {
     pub fn hold_for(&mut self, at_most: Duration) -> Report {
         self.hold_at_most_ns = u64::try_from(at_most.as_nanos()).unwrap_or(u64::MAX);
         Report::CONTINUE
+    }
+
+    /// Before an answer that retries: what this component holds comes again now, with [`Flush::Age`], for this message
+    /// waits until it has gone.
+    pub fn let_go(&mut self) {
+        self.hold_at_most_ns = 0;
     }
 
     /// The messages that this component holds are a batch which is settled together with this one, by whatever

@@ -2,14 +2,12 @@
 
 mod common;
 
-use common::{cargo_build, kept, library, message, of_workspace};
+use common::{cargo_build, kept, library, message};
 use stageline_component::host::Call;
 use stageline_component::loader::Plugin;
 use stageline_component::{EmitError, Emitter, Factory, Flush, Kind, Message, Report, TooLarge};
-use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -17,13 +15,7 @@ use std::time::Duration;
 fn built() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let packages = [
-            "stageline-plugin-panics",
-            "stageline-plugin-pipe",
-            "stageline-plugin-reverse",
-            "stdin-component",
-            "stdout-component",
-        ];
+        let packages = ["stageline-plugin-panics", "stageline-plugin-reverse"];
         cargo_build(&packages.map(|package| ["-p", package]).concat()).join("debug")
     })
 }
@@ -89,33 +81,6 @@ fn a_component_holds_messages_and_lets_them_go() {
     assert_eq!(call(&[b'x'; 900], None, 1).0, Report::CONTINUE);
     let (report, _, _, led) = call(b"", None, 2);
     assert_eq!((report, led), (Report::FAIL, true));
-}
-
-/// From the standard input to the standard output of another process, through three plugins, which are files of its
-/// working directory.
-#[test]
-fn lines_go_from_stdin_to_stdout() {
-    let folder = tempfile::tempdir().unwrap();
-    let input = folder.path().join("input");
-    let lines: Vec<String> = (0..2000).map(|line| format!("line {line}")).collect();
-    fs::write(&input, lines.join("\n")).unwrap();
-    let pipe = |plugins: &[PathBuf]| {
-        let mut host = Command::new(built().join("plugin-pipe"));
-        host.current_dir(built()).env_remove("LD_LIBRARY_PATH");
-        host.args(plugins).stdin(File::open(&input).unwrap());
-        host.stderr(Stdio::piped()).output().unwrap()
-    };
-    let plugins = ["stdin", "reverse", "stdout"]
-        .map(|name| library("".as_ref(), &format!("{name}_component")));
-    let output = pipe(&plugins);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let written = String::from_utf8(output.stdout).unwrap();
-    let turned: Vec<String> = lines.iter().map(|line| line.chars().rev().collect()).collect();
-    assert!(written.lines().eq(&turned), "{} lines", written.lines().count());
-    let output = pipe(&[of_workspace("README.md")]);
-    assert_eq!(output.status.code(), Some(1));
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(error.contains("README.md`: is no shared object"), "{error}");
 }
 
 #[test]

@@ -33,10 +33,21 @@ pub fn succeed(command: &mut Command) {
 /// Builds a plugin of one C file into a folder.
 #[track_caller]
 pub fn c_plugin(folder: &Path, source: &Path, options: &[&str]) -> PathBuf {
+    built(compiler("cc").arg("-std=gnu11").args(options), folder, source)
+}
+
+/// Builds a plugin of one C++ file into a folder.
+#[track_caller]
+pub fn cpp_plugin(folder: &Path, source: &Path) -> PathBuf {
+    let options = ["-std=c++11", "-Wno-missing-field-initializers"];
+    built(compiler("c++").args(options), folder, source)
+}
+
+#[track_caller]
+fn built(compiler: &mut Command, folder: &Path, source: &Path) -> PathBuf {
     let built = folder.join(source.with_extension("so").file_name().unwrap());
-    let mut command = compiler("cc");
-    command.args(["-std=gnu11", "-O2", "-shared", "-fPIC", "-o"]).arg(&built);
-    succeed(command.args(options).arg(source));
+    compiler.args(["-O2", "-shared", "-fPIC", "-o"]).arg(&built).arg(source);
+    succeed(compiler);
     built
 }
 
