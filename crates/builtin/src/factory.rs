@@ -1,6 +1,7 @@
 //! What the factories of all components have in common, and the words that specs and reports are written with.
 
 use crate::Builtin;
+use crate::status::TOO_LARGE;
 use stageline_component::{
     AttributeError, AttributeKind, AttributeSpec, Attributes, Component, Error, Factory, Message,
     Report, Source, Spec, TooLarge, Value,
@@ -134,9 +135,6 @@ pub(crate) fn texts(attributes: &Attributes, name: &str) -> Result<Vec<String>, 
     };
     attributes.list(name).unwrap_or_default().iter().map(text).collect()
 }
-
-/// The answer to a message whose result has more bytes than a message may have.
-pub(crate) const TOO_LARGE: Report = Report::fail(201);
 
 /// Describes the message as the text says, and answers with the report.
 pub(crate) fn answer(message: &mut Message, report: Report, text: impl fmt::Display) -> Report {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! source, sink ──► codec
-//!            └──► factory
+//!            └──► factory ──► status
 //! transform ────► factory
 //!           └───► expression ──► json
 //! ```
@@ -14,12 +14,19 @@ mod factory;
 mod json;
 mod sink;
 mod source;
+mod status;
 mod transform;
 
 pub use condition::{Condition, Judge};
-pub use sink::STDOUT_CLOSED;
+pub use status::{STATUSES, Status};
 
-use stageline_component::{Factory, Spec};
+use stageline_component::{Factory, Report, Spec};
+
+/// The attribute by which a sink knows the batch of a message that it gets again; nobody else's business.
+pub const SINK_MARK: &str = sink::MARK;
+
+/// Whoever read the standard output has gone: the run may end, and nothing is wrong.
+pub const STDOUT_CLOSED: Report = status::STDOUT_CLOSED;
 
 /// A component by its name.
 #[derive(Clone, Copy)]

@@ -21,7 +21,15 @@ pub(super) struct Csv {
 impl Csv {
     pub(super) fn new(delimiter: u8) -> Self {
         let reader = ReaderBuilder::new().delimiter(delimiter).build();
-        Self { delimiter, reader, scratch: [0; SCRATCH], ends: [0; ENDS] }
+        let mut csv = Self { delimiter, reader, scratch: [0; SCRATCH], ends: [0; ENDS] };
+        csv.keep_marks();
+        csv
+    }
+
+    /// The reader leaves out a byte order mark at its beginning. That of the stream the decoder has left out; any other
+    /// is a letter, and a quote behind it opens nothing. So the reader begins with the end of a line.
+    fn keep_marks(&mut self) {
+        let _ = self.reader.read_record(b"\n", &mut self.scratch, &mut self.ends);
     }
 
     /// Whether a line feed would end this record, and does not stand within quotes.
@@ -68,16 +76,26 @@ impl Framing for Csv {
         Ok(Some(record(frame)))
     }
 
+    fn extra(&self, last: &[u8]) -> usize {
+        last.len() - record(last).end
+    }
+
     fn lines(&self, bytes: &[u8]) -> Option<u64> {
         Some(memchr::memchr_iter(b'\n', bytes).count() as u64)
     }
 
     fn reset(&mut self) {
         self.reader.reset();
+        self.keep_marks();
     }
 }
 
+/// A record without what ends it.
+pub(crate) fn text(data: &[u8]) -> &[u8] {
+    &data[record(data)]
+}
+
 pub(super) fn encode(data: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(&data[record(data)]);
+    out.extend_from_slice(text(data));
     out.push(b'\n');
 }

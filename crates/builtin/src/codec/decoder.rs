@@ -5,7 +5,7 @@ use super::length_prefixed::LengthPrefixed;
 use super::lines::Lines;
 use super::ndjson::Ndjson;
 use super::none::Chunks;
-use super::{DELIMITER, FRAME_EXTRA, Framing, LENGTH, Length, NAMES, delimiter};
+use super::{DELIMITER, FRAME_EXTRA, Framing, LENGTH, Length, MARK, NAMES, delimiter};
 use crate::factory::defaulted;
 use stageline_component::{AttributeError, AttributeKind, AttributeSpec, Attributes, TooLarge};
 use std::fmt;
@@ -19,7 +19,7 @@ pub(crate) const DECODE: [AttributeSpec; 6] = [
         "lines",
         "How bytes are parted into messages: `lines` that end with LF or CRLF; `ndjson`, lines of which empty ones are \
          skipped; `csv`, records, whose quoted fields may have several lines; `length_prefixed`; `none`, as they are \
-         read.",
+         read. A byte order mark of UTF-8 before the first text of `ndjson` or record of `csv` is left out.",
     ),
     LENGTH,
     DELIMITER,
@@ -134,6 +134,18 @@ impl Decoding {
         })
     }
 
+    /// As [`Decoding::of`], for datagrams. The first one has no header for the others: they may be of several
+    /// senders, come in another order, or get lost.
+    pub(crate) fn of_datagrams(attributes: &Attributes) -> Result<Self, AttributeError> {
+        let decoding = Self::of(attributes)?;
+        if NAMES[decoding.codec] == "csv" && decoding.has_header {
+            let expected =
+                "false for datagrams with `codec` = \"csv\": none has the header of the others";
+            return Err(AttributeError::invalid("csv_header", &true.into(), expected));
+        }
+        Ok(decoding)
+    }
+
     /// For a stream.
     pub(crate) fn decoder(&self) -> Decoder {
         self.decoder_of(self.message_max)
@@ -146,14 +158,17 @@ impl Decoding {
 
     fn decoder_of(&self, chunk_max: usize) -> Decoder {
         let framing: Box<dyn Framing> = match NAMES[self.codec] {
-            "ndjson" => Box::new(Ndjson),
+            "ndjson" => Box::new(Ndjson::default()),
             "csv" => Box::new(Csv::new(self.delimiter)),
             "length_prefixed" => Box::new(LengthPrefixed::new(self.length)),
             "none" => Box::new(Chunks { bytes_max: chunk_max }),
             _ => Box::new(Lines),
         };
-        let wants_header = NAMES[self.codec] == "csv" && self.has_header;
-        Decoder::new(framing, self.message_max, wants_header)
+        let mut decoder = Decoder::new(framing, self.message_max);
+        decoder.wants_header = NAMES[self.codec] == "csv" && self.has_header;
+        decoder.skips_mark = matches!(NAMES[self.codec], "csv" | "ndjson");
+        decoder.restart();
+        decoder
     }
 }
 
@@ -164,12 +179,18 @@ pub(crate) struct Decoder {
     message_max: usize,
     wants_header: bool,
     header: Vec<u8>,
+    /// Whether a stream may begin with a byte order mark, which is left out.
+    skips_mark: bool,
+    /// How many bytes of one have come, as long as all that has come may be one.
+    mark: Option<usize>,
     /// The beginning of a frame, unless it is too large already.
     carry: Vec<u8>,
     /// The carry was lent as a whole frame.
     is_lent: bool,
     begun_bytes: u64,
     begun_lines: u64,
+    /// The last two bytes of a frame that goes over several chunks.
+    last: [u8; 2],
     /// Where the frame begins.
     byte: u64,
     line: u64,
@@ -183,16 +204,19 @@ struct Cut {
 }
 
 impl Decoder {
-    fn new(framing: Box<dyn Framing>, message_max: usize, wants_header: bool) -> Self {
+    fn new(framing: Box<dyn Framing>, message_max: usize) -> Self {
         Self {
             framing,
             message_max,
-            wants_header,
+            wants_header: false,
             header: Vec::new(),
+            skips_mark: false,
+            mark: None,
             carry: Vec::new(),
             is_lent: false,
             begun_bytes: 0,
             begun_lines: 0,
+            last: [0; 2],
             byte: 0,
             line: 1,
         }
@@ -201,11 +225,13 @@ impl Decoder {
     /// The first byte that comes is this one of the stream. (Lines are counted from there.)
     pub(crate) fn start_at(&mut self, byte: u64) {
         self.byte = byte;
+        self.mark = self.mark.filter(|_| byte == 0);
     }
 
-    /// Positions count from here again.
+    /// Here begins a stream: positions count from here again.
     pub(crate) fn restart(&mut self) {
         (self.byte, self.line) = (0, 1);
+        self.mark = self.skips_mark.then_some(0);
     }
 
     /// The header, if it has come.
@@ -226,7 +252,7 @@ impl Decoder {
 
     /// How many bytes have come of a message that is not whole yet.
     pub(crate) fn begun(&self) -> u64 {
-        self.begun_bytes
+        self.begun_bytes + self.mark.unwrap_or_default() as u64
     }
 
     /// The next message of which the end is in the chunk, whose beginning is cut off as it is read. `None` if all of
@@ -234,6 +260,9 @@ impl Decoder {
     pub(crate) fn next<'a, 'c: 'a>(&'a mut self, chunk: &mut &'c [u8]) -> Option<Frame<'a>> {
         let (cut, head) = loop {
             self.take_back();
+            if self.mark.is_some() {
+                self.skip_mark(chunk);
+            }
             if self.begun_bytes == 0 {
                 self.skip_blank(chunk);
             }
@@ -263,6 +292,7 @@ impl Decoder {
     /// The stream has ended: the message that it ends with, if its end was to be seen nowhere else.
     pub(crate) fn finish(&mut self) -> Option<Frame<'_>> {
         self.take_back();
+        self.keep_mark();
         if self.begun_bytes == 0 {
             return None;
         }
@@ -275,6 +305,28 @@ impl Decoder {
     fn lend<'a>(&'a self, cut: Cut, head: &'a [u8]) -> Frame<'a> {
         let whole = if cut.is_carried { &self.carry } else { head };
         Frame { data: cut.body.map(|body| &whole[body]), at: cut.at, header: &self.header }
+    }
+
+    fn skip_mark(&mut self, chunk: &mut &[u8]) {
+        while let (Some(seen), [next, rest @ ..]) = (self.mark, *chunk) {
+            if *next != MARK[seen] {
+                return self.keep_mark();
+            }
+            *chunk = rest;
+            self.mark = Some(seen + 1);
+            if seen + 1 == MARK.len() {
+                self.mark = None;
+                self.byte += MARK.len() as u64;
+            }
+        }
+    }
+
+    /// What might have been a mark is the beginning of a frame.
+    fn keep_mark(&mut self) {
+        let seen = &MARK[..self.mark.take().unwrap_or_default()];
+        if !seen.is_empty() && self.framing.end(seen).is_none() {
+            self.begin(seen);
+        }
     }
 
     fn skip_blank(&mut self, chunk: &mut &[u8]) {
@@ -299,6 +351,11 @@ impl Decoder {
     fn begin(&mut self, bytes: &[u8]) {
         let is_kept = self.carry.len() as u64 == self.begun_bytes;
         self.count(bytes);
+        self.last = match *bytes {
+            [.., one, two] => [one, two],
+            [two] => [self.last[1], two],
+            [] => self.last,
+        };
         if is_kept && self.begun_bytes <= (self.message_max + FRAME_EXTRA) as u64 {
             self.carry.extend_from_slice(bytes);
         } else {
@@ -318,10 +375,14 @@ impl Decoder {
         let is_kept = whole.len() as u64 == bytes;
         let body = match self.framing.body(whole, is_last) {
             Err(wanted) if is_kept => Err(Bad::BrokenOff { bytes, wanted }),
-            Ok(None) if is_kept => return None,
+            Ok(None) => return None,
             Ok(Some(body)) if is_kept && body.len() <= self.message_max => Ok(body),
-            _ => {
-                let wanted = usize::try_from(bytes).unwrap_or(usize::MAX);
+            body => {
+                let wanted = match body {
+                    Ok(Some(body)) if is_kept => body.len() as u64,
+                    _ => bytes.saturating_sub(self.framing.extra(&self.last) as u64),
+                };
+                let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
                 let error = TooLarge { wanted, max: self.message_max };
                 Err(if self.wants_header { Bad::HeaderTooLarge } else { Bad::TooLarge }(error))
             }
@@ -333,9 +394,7 @@ impl Decoder {
     fn takes_header(&mut self, cut: &Cut, head: &[u8]) -> bool {
         let (true, Ok(body)) = (self.wants_header, &cut.body) else { return false };
         let whole = if cut.is_carried { &self.carry } else { head };
-        let header = &whole[body.clone()];
-        // A byte order mark is no part of the first name.
-        self.header.extend_from_slice(header.strip_prefix(b"\xef\xbb\xbf").unwrap_or(header));
+        self.header.extend_from_slice(&whole[body.clone()]);
         self.wants_header = false;
         true
     }

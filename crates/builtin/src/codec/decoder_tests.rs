@@ -67,17 +67,79 @@ fn lines_end_with_lf_crlf_or_the_stream() {
 
 #[test]
 fn lines_too_large_are_named_and_passed_over() {
-    let error = "! the message is too large: 10 bytes are more than the 8 that there may be";
+    let error = "! the message is too large: 9 bytes are more than the 8 that there may be";
     let expected =
         [("12345678", "line 1, byte 0"), (error, "line 2, byte 9"), ("b", "line 3, byte 19")];
     expect("lines", b"12345678\n123456789\nb", &expected);
     expect("lines", b"12345678\r\n", &expected[..1]);
+    for codec in ["lines", "ndjson", "csv"] {
+        let values =
+            [("codec", codec.into()), ("message_max", 8.into()), ("csv_header", false.into())];
+        for end in ["\n", "\r\n", ""] {
+            let bytes = format!("123456789abcd{end}").into_bytes();
+            let mut decoder = decoding(&values).unwrap().decoder();
+            let found = all(&mut decoder, bytes.chunks(1));
+            assert!(found[0].0.contains(": 13 bytes are more"), "{codec}, {end:?}: {found:?}");
+        }
+    }
 }
 
 #[test]
 fn ndjson_skips_empty_lines_and_counts_them() {
     let expected = [("{}", "line 1, byte 0"), (" 1 ", "line 4, byte 7"), ("2", "line 6, byte 13")];
     expect("ndjson", b"{}\n\n \t\n 1 \r\n\n2", &expected);
+}
+
+/// Also where they have more bytes than a message may have, wherever the chunks are cut.
+#[test]
+fn ndjson_skips_large_empty_lines() {
+    let bytes = b"                    \n1\n \t                  ";
+    for size in 1..=bytes.len() {
+        let found = all(&mut decoder("ndjson", 8), bytes.chunks(size));
+        assert_eq!(found, [("1".to_owned(), "line 2, byte 21".to_owned())], "{size}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_left_out_at_the_beginning_alone() {
+    let of = |codec: &str, bytes: &[u8], size: usize| {
+        let values = [("codec", codec.into()), ("csv_header", false.into())];
+        let mut decoder = decoding(&values).unwrap().decoder();
+        // Datagrams begin anew.
+        let first = all(&mut decoder, bytes.chunks(size));
+        decoder.restart();
+        assert_eq!(all(&mut decoder, bytes.chunks(size)), first, "{codec}");
+        first
+    };
+    let seen = |what: &str, at: &str| (what.to_owned(), at.to_owned());
+    for size in 1..6 {
+        let bytes = b"\xef\xbb\xbf\"1\n\"\n\xef\xbb\xbf2\n";
+        let expected =
+            [seen(r#"\"1\n\""#, "line 1, byte 3"), seen(r"\xef\xbb\xbf2", "line 3, byte 8")];
+        assert_eq!(of("csv", bytes, size), expected);
+        let expected = [seen("{}", "line 1, byte 3"), seen(r"\xef\xbb\xbf2", "line 2, byte 6")];
+        assert_eq!(of("ndjson", b"\xef\xbb\xbf{}\n\xef\xbb\xbf2", size), expected);
+        // What begins as a mark and is none stays.
+        assert_eq!(of("ndjson", b"\xef\xbb1\n", size), [seen(r"\xef\xbb1", "line 1, byte 0")]);
+        assert_eq!(of("ndjson", b"\xef\xbb", size), [seen(r"\xef\xbb", "line 1, byte 0")]);
+        let whole = [seen(r"\xef\xbb\xbf{}", "line 1, byte 0")];
+        assert_eq!(of("lines", b"\xef\xbb\xbf{}\n", size), whole);
+    }
+    // Behind the first one it is a letter: a quote behind that opens nothing.
+    let bytes = b"\xef\xbb\xbf\xef\xbb\xbf\"a\n\xef\xbb\xbf\"b";
+    for size in 1..=bytes.len() {
+        let expected = [
+            seen(r#"\xef\xbb\xbf\"a"#, "line 1, byte 3"),
+            seen(r#"\xef\xbb\xbf\"b"#, "line 2, byte 9"),
+        ];
+        assert_eq!(of("csv", bytes, size), expected, "{size}");
+    }
+    let mut later = decoder("ndjson", 8);
+    later.start_at(7);
+    assert_eq!(
+        all(&mut later, [&b"\xef\xbb\xbf1"[..]]),
+        [seen(r"\xef\xbb\xbf1", "line 1, byte 7")]
+    );
 }
 
 #[test]
@@ -113,7 +175,7 @@ fn a_csv_header_is_wanted_or_not_and_fits() {
     let mut without = decoding(&values).unwrap().decoder();
     assert_eq!(all(&mut without, [&b"a\nb\n"[..]]).len(), 2);
     assert_eq!(without.header, b"");
-    let error = "! the header is too large: 10 bytes are more than the 8 that there may be";
+    let error = "! the header is too large: 9 bytes are more than the 8 that there may be";
     let expected = [(error, "line 1, byte 0"), ("2", "line 3, byte 12")];
     expect("csv", b"123456,89\n1\n2\n", &expected);
 }
@@ -133,7 +195,7 @@ fn csv_takes_another_delimiter() {
 fn lengths_stand_before_their_messages() {
     let expected = [("ab", "byte 0"), ("", "byte 6"), ("c", "byte 10")];
     expect("length_prefixed", b"\0\0\0\x02ab\0\0\0\0\0\0\0\x01c", &expected);
-    let error = "! the message is too large: 13 bytes are more than the 8 that there may be";
+    let error = "! the message is too large: 9 bytes are more than the 8 that there may be";
     let expected = [(error, "byte 0"), ("c", "byte 13")];
     expect("length_prefixed", b"\0\0\0\x09123456789\0\0\0\x01c", &expected);
     let values = [("codec", "length_prefixed".into()), ("length", "u16".into())];

@@ -1,7 +1,8 @@
 //! Puts messages together to the bytes of a stream.
 
 use super::{HEADER, LENGTH, Length, NAMES, csv, length_prefixed, lines, ndjson};
-use crate::factory::defaulted;
+use crate::factory::{answer, defaulted};
+use crate::status::{LENGTH_EXCEEDED, OTHER_HEADER};
 use stageline_component::{AttributeKind, AttributeSpec, Attributes, Message, Report};
 
 /// How a sink writes messages.
@@ -11,24 +12,28 @@ pub(crate) const ENCODE: [AttributeSpec; 3] = [
         AttributeKind::OneOf(NAMES),
         "lines",
         "How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the \
-         ends of lines within one; `csv`, records; `length_prefixed`; `none`, one behind the other.",
+         ends of lines within one; `csv`, records; `length_prefixed`, where a message that is longer than `length` can say fails (status 220); `none`, one behind \
+         the other.",
     ),
     LENGTH,
     defaulted(
         "csv_header",
         AttributeKind::Boolean,
         "true",
-        "For `csv`: the header, from the attribute `csv.header` of the first message that has it, is written first.",
+        "For `csv`: the header, from the attribute `csv.header` of the first message, is written first. A message with \
+         another header, or with one where the first had none, fails (status 230); one without is written all the same.",
     ),
 ];
 
-/// A message is longer than `length` can say.
-pub(crate) const TOO_LONG: Report = Report::fail(220);
+/// How many characters of a header an error shows.
+const SHOWN_MAX: usize = 30;
 
 pub(crate) struct Encoder {
     codec: &'static str,
     length: Length,
     wants_header: bool,
+    /// What the stream begins with is known: the first message has come.
+    has_begun: bool,
     header: Vec<u8>,
 }
 
@@ -37,7 +42,8 @@ impl Encoder {
         let name = attributes.text("codec").unwrap_or_default();
         let codec = NAMES.iter().find(|known| **known == name).copied().unwrap_or_default();
         let wants_header = codec == "csv" && attributes.boolean("csv_header") == Some(true);
-        Self { codec, length: Length::of(attributes), wants_header, header: Vec::new() }
+        let length = Length::of(attributes);
+        Self { codec, length, wants_header, has_begun: false, header: Vec::new() }
     }
 
     /// Appends a message. Where it cannot be told, nothing is appended.
@@ -46,11 +52,8 @@ impl Encoder {
         message: &mut Message,
         out: &mut Vec<u8>,
     ) -> Result<(), Report> {
-        if self.wants_header
-            && let Some(header) = message.attribute(HEADER)
-        {
-            csv::encode(header, &mut self.header);
-            self.wants_header = false;
+        if self.wants_header {
+            self.check_header(message)?;
         }
         let data = message.data();
         match self.codec {
@@ -61,7 +64,7 @@ impl Encoder {
                 if !length_prefixed::encode(self.length, data, out) {
                     let (bytes, max) = (data.len(), self.length.max());
                     message.describe(&format!("{bytes} bytes: the length says at most {max}"));
-                    return Err(TOO_LONG);
+                    return Err(LENGTH_EXCEEDED);
                 }
             }
             _ => lines::encode(data, out),
@@ -69,9 +72,37 @@ impl Encoder {
         Ok(())
     }
 
-    /// What a stream begins with. Empty until a message said it, if one does.
+    /// The first message says the header, and the others must not say another one: their fields would stand under
+    /// names that are not theirs.
+    fn check_header(&mut self, message: &mut Message) -> Result<(), Report> {
+        let said = message.attribute(HEADER).map(csv::text).filter(|header| !header.is_empty());
+        if !std::mem::replace(&mut self.has_begun, true) {
+            said.into_iter().for_each(|header| csv::encode(header, &mut self.header));
+            return Ok(());
+        }
+        let Some(said) = said.filter(|header| *header != csv::text(&self.header)) else {
+            return Ok(());
+        };
+        let said = shown(said);
+        let text = match csv::text(&self.header) {
+            [] => format!("its header is {said}, but that of what was written before is none"),
+            written => format!("its header is {said}, but {} was written", shown(written)),
+        };
+        Err(answer(message, OTHER_HEADER, text))
+    }
+
+    /// What a stream begins with. Empty until the first message has come, and if that has no header.
     pub(crate) fn beginning(&self) -> &[u8] {
         &self.header
+    }
+}
+
+/// A header, or its beginning, for who reads of an error.
+pub(crate) fn shown(header: &[u8]) -> String {
+    let text = String::from_utf8_lossy(header);
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
     }
 }
 
@@ -118,25 +149,50 @@ mod tests {
         assert!(prefixed.encode(&mut message(vec![0; 65_535]), &mut out).is_ok());
         assert_eq!(out.len(), 1 + 2 + 65_535);
         let mut long = message(vec![0; 65_536]);
-        assert_eq!(prefixed.encode(&mut long, &mut out), Err(TOO_LONG));
+        assert_eq!(prefixed.encode(&mut long, &mut out), Err(LENGTH_EXCEEDED));
         assert_eq!(long.description(), "65536 bytes: the length says at most 65535");
         assert_eq!(out.len(), 1 + 2 + 65_535);
     }
 
     #[test]
-    fn the_header_is_that_of_the_first_message_that_has_one() {
+    fn the_header_is_that_of_the_first_message() {
         for (wanted, expected) in [(true, "a,b\n"), (false, "")] {
             let mut csv = encoder(&[("codec", "csv".into()), ("csv_header", wanted.into())]);
-            let mut out = Vec::new();
-            csv.encode(&mut message("1,2"), &mut out).unwrap();
             assert_eq!(csv.beginning(), b"");
-            for header in ["a,b\r\n", "c,d"] {
-                let mut message = message("3,4");
-                message.set_attribute(HEADER, header.as_bytes()).unwrap();
-                csv.encode(&mut message, &mut out).unwrap();
+            let mut out = Vec::new();
+            for header in ["a,b\r\n", "", "a,b"] {
+                csv.encode(&mut with_header(header), &mut out).unwrap();
             }
+            csv.encode(&mut message("1,2"), &mut out).unwrap();
             assert_eq!(csv.beginning(), expected.as_bytes());
-            assert_eq!(out, b"1,2\n3,4\n3,4\n");
+            assert_eq!(out, b"3,4\n3,4\n3,4\n1,2\n");
         }
+    }
+
+    fn with_header(header: &str) -> Message {
+        let mut message = message("3,4");
+        message.set_attribute(HEADER, header.as_bytes()).unwrap();
+        message
+    }
+
+    #[test]
+    fn a_message_with_another_header_fails() {
+        let mut csv = encoder(&[("codec", "csv".into())]);
+        let mut out = Vec::new();
+        csv.encode(&mut with_header("a,b"), &mut out).unwrap();
+        let mut other = with_header("b,a\r\n");
+        assert_eq!(csv.encode(&mut other, &mut out), Err(OTHER_HEADER));
+        assert_eq!(other.description(), "its header is \"b,a\", but \"a,b\" was written");
+        assert_eq!((csv.beginning(), &out[..]), (&b"a,b\n"[..], &b"3,4\n"[..]));
+        let mut long = with_header(&"x".repeat(SHOWN_MAX + 1));
+        assert_eq!(csv.encode(&mut long, &mut out), Err(OTHER_HEADER));
+        let shown = format!("its header is \"{}\"..., but ", "x".repeat(SHOWN_MAX));
+        assert!(long.description().starts_with(&shown), "{}", long.description());
+        let mut unnamed = encoder(&[("codec", "csv".into())]);
+        unnamed.encode(&mut message("1,2"), &mut out).unwrap();
+        let mut named = with_header("a,b");
+        assert_eq!(unnamed.encode(&mut named, &mut out), Err(OTHER_HEADER));
+        let text = "its header is \"a,b\", but that of what was written before is none";
+        assert_eq!((named.description(), unnamed.beginning()), (text, &b""[..]));
     }
 }

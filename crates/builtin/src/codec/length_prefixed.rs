@@ -51,6 +51,10 @@ impl Framing for LengthPrefixed {
         Ok(Some(prefix..frame.len()))
     }
 
+    fn extra(&self, _last: &[u8]) -> usize {
+        self.length.bytes()
+    }
+
     fn lines(&self, _bytes: &[u8]) -> Option<u64> {
         None
     }

@@ -20,6 +20,10 @@ impl Framing for Lines {
         Ok(Some(without_end(frame)))
     }
 
+    fn extra(&self, last: &[u8]) -> usize {
+        last.len() - without_end(last).end
+    }
+
     fn lines(&self, bytes: &[u8]) -> Option<u64> {
         Some(u64::from(bytes.ends_with(b"\n")))
     }

@@ -12,9 +12,9 @@ mod lines;
 mod ndjson;
 mod none;
 
-pub(crate) use csv::HEADER;
+pub(crate) use csv::{HEADER, text as record_text};
 pub(crate) use decoder::{Bad, DECODE, DECODE_DATAGRAMS, Decoder, Decoding, Frame};
-pub(crate) use encoder::{ENCODE, Encoder};
+pub(crate) use encoder::{ENCODE, Encoder, shown};
 
 use crate::factory::defaulted;
 use stageline_component::{AttributeError, AttributeKind, AttributeSpec, Attributes};
@@ -35,6 +35,9 @@ trait Framing: Send {
     /// no end: then `is_last`, and the error says how many bytes it should have.
     fn body(&self, frame: &[u8], is_last: bool) -> Result<Option<Range<usize>>, usize>;
 
+    /// How many of the bytes of a frame that has ended are not of its message, by the last two of them.
+    fn extra(&self, last: &[u8]) -> usize;
+
     /// How many lines end in these bytes of a frame; `None` where there is no such thing as a line.
     fn lines(&self, bytes: &[u8]) -> Option<u64>;
 
@@ -44,6 +47,9 @@ trait Framing: Send {
 
 /// How many bytes a frame has beside its message, at most: a prefix, or the end of a line.
 const FRAME_EXTRA: usize = 4;
+
+/// What a text of UTF-8 may begin with: a byte order mark, which is no part of it.
+pub(crate) const MARK: &[u8] = b"\xef\xbb\xbf";
 
 const NAMES: &[&str] = &["lines", "ndjson", "csv", "length_prefixed", "none"];
 

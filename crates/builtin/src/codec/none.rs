@@ -17,6 +17,10 @@ impl Framing for Chunks {
         Ok(Some(0..frame.len()))
     }
 
+    fn extra(&self, _last: &[u8]) -> usize {
+        0
+    }
+
     fn lines(&self, _bytes: &[u8]) -> Option<u64> {
         None
     }

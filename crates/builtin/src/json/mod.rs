@@ -12,11 +12,12 @@
 //! (Two virtual CPUs shared with other builds, the best of 8 passes over 20,000 rows. Ratios, not rates.)
 //!
 //! ```text
-//! paths ──► scan
+//! paths ──► plain ──► scan
 //! scalar, text
 //! ```
 
 mod paths;
+mod plain;
 mod scalar;
 mod scan;
 mod text;

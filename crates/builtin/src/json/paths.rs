@@ -4,14 +4,15 @@
 //! outer object, the bytes `"name":` that it found last, and looks for those first: a comparison of a few bytes
 //! in place of the end of a string and a search among the names.
 
-use super::scan::{Fields, Malformed, finished, plain_end, space, stands_at, utf8, value_end};
+use super::plain::{behind, is_ascii, value_len};
+use super::scan::{Fields, Malformed, finished, space, utf8, value_end};
 use super::text::unescape;
 use std::ops::Range;
 
 /// How many fields of the outer object are looked for in the order of the last one.
 const ORDER_MAX: usize = 256;
 
-/// How many bytes such a name has at most, its quotes and colon included.
+/// How many bytes such a name has at most, its comma, quotes and colon included.
 const ORDER_NAME_MAX: usize = 64;
 
 /// Places, by number. 0 is the whole object.
@@ -85,7 +86,7 @@ pub(crate) struct Finder {
 /// What the field of this position was last.
 #[derive(Default)]
 struct Ordered {
-    /// `"name":`; empty where none was kept.
+    /// `"name":`, behind a comma if it is not the first; empty where none was kept.
     bytes: Vec<u8>,
     place: Option<usize>,
 }
@@ -105,7 +106,10 @@ impl Finder {
 
     /// Checks an object, and finds the places in it. Of a name that is there twice, the last counts.
     pub(crate) fn find(&mut self, json: &[u8]) -> Result<(), Malformed> {
-        utf8(json)?;
+        // Most is ASCII, which is seen sooner.
+        if !is_ascii(json) {
+            utf8(json)?;
+        }
         self.found.fill(None);
         self.fields.clear();
         let start = space(json, 0);
@@ -134,25 +138,28 @@ impl Finder {
     #[inline(always)]
     fn known(&mut self, json: &[u8], fields: &mut Fields<'_>, from: usize) -> usize {
         let (mut position, mut at) = (from, fields.at());
+        let mut rest = json.get(at..).unwrap_or_default();
         for Ordered { bytes, place } in self.order.get(from..).unwrap_or_default() {
-            let name = at + usize::from(position > 0);
-            if position > 0 && json.get(at) != Some(&b',') || !stands_at(json, name, bytes) {
+            let Some(value) = behind(rest, bytes) else { break };
+            let Some((len, behind)) =
+                value_len(value).and_then(|len| Some((len, value.get(len..)?)))
+            else {
                 break;
-            }
-            let value = name + bytes.len();
-            let Some(end) = plain_end(json, value) else { break };
+            };
+            let start = at + bytes.len();
+            let end = start + len;
             if let Some(place) = *place {
                 if self.found[place].is_some() {
                     // The name is there twice.
                     break;
                 }
-                self.found[place] = Some((value, end));
+                self.found[place] = Some((start, end));
             }
             if self.lists {
-                let name = name + 1..value - 2;
-                self.fields.push(Field { place: *place, name, value: value..end });
+                let name = at + usize::from(position > 0) + 1..start - 2;
+                self.fields.push(Field { place: *place, name, value: start..end });
             }
-            (at, position) = (end, position + 1);
+            (at, rest, position) = (end, behind, position + 1);
         }
         if position > from {
             fields.behind_some(at);
@@ -170,10 +177,11 @@ impl Finder {
     ) -> Result<(Range<usize>, usize, Option<usize>), Malformed> {
         let at = fields.at();
         if let Some(Ordered { bytes, place }) = self.order.get(position)
-            && !bytes.is_empty()
-            && json[at..].starts_with(bytes)
+            && let Some(name) = bytes.get(usize::from(position > 0)..)
+            && !name.is_empty()
+            && json[at..].starts_with(name)
         {
-            let end = at + bytes.len();
+            let end = at + name.len();
             return Ok((at + 1..end - 2, space(json, end), *place));
         }
         let (name, value) = fields.name()?;
@@ -184,9 +192,11 @@ impl Finder {
 
     #[cold]
     fn reorder(&mut self, json: &[u8], position: usize, name: &Range<usize>, place: Option<usize>) {
-        let bytes = &json[name.start - 1..(name.end + 2).min(json.len())];
-        // One with white space before the colon is not looked for.
-        let fits = bytes.len() <= ORDER_NAME_MAX && bytes.ends_with(b":");
+        let bytes = &json[name.start - 1 - usize::from(position > 0)..];
+        let bytes = &bytes[..bytes.len().min(name.len() + 3 + usize::from(position > 0))];
+        // One with white space around it is not looked for.
+        let is_close = bytes.ends_with(b":") && (position == 0 || bytes.starts_with(b","));
+        let fits = is_close && bytes.len() <= ORDER_NAME_MAX;
         if position == self.order.len() && position < ORDER_MAX {
             self.order.push(Ordered::default());
         }
@@ -307,6 +317,8 @@ mod tests {
         let paths: [&[&str]; 4] = [&["a"], &["ab"], &["b", "a"], &["\u{e4}\""]];
         let (mut kept, places) = finder(&paths);
         let names = ["a", "ab", "b", "abc", r#"\u00e4\""#, r#"ä\""#, r"\u0061", "c"];
+        let longer = ["identifier", "identifies", "a_rather_long_name", "a_rather_lang_name"];
+        let names = [&names[..], &longer].concat();
         let long = "n".repeat(ORDER_NAME_MAX);
         for _ in 0..3_000 {
             let mut fields = Vec::new();

@@ -58,81 +58,17 @@ pub(crate) fn value(json: &[u8]) -> Result<&str, Malformed> {
     Ok(&text[start..end])
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
+pub(super) const ONES: u64 = 0x0101_0101_0101_0101;
+pub(super) const HIGH: u64 = 0x8080_8080_8080_8080;
 
 /// Of eight bytes, the first that is a quote, a backslash or a control character. (A byte above such a one may be
 /// marked too, none below.)
-#[inline]
-fn special(eight: u64) -> Option<usize> {
+#[inline(always)]
+pub(super) fn special(eight: u64) -> Option<usize> {
     let (quote, slash) = (eight ^ (ONES * 0x22), eight ^ (ONES * 0x5c));
     let zero = |x: u64| x.wrapping_sub(ONES) & !x;
     let found = (zero(quote) | zero(slash) | (eight.wrapping_sub(ONES * 0x20) & !eight)) & HIGH;
     (found != 0).then(|| found.trailing_zeros() as usize / 8)
-}
-
-/// The first bytes from here on, if there are eight.
-#[inline(always)]
-fn eight_at(json: &[u8], at: usize) -> Option<u64> {
-    json.get(at..).and_then(<[u8]>::first_chunk).map(|eight| u64::from_le_bytes(*eight))
-}
-
-/// Whether these bytes stand here; none stand nowhere.
-#[inline(always)]
-pub(super) fn stands_at(json: &[u8], at: usize, bytes: &[u8]) -> bool {
-    let Some(there) = json.get(at..at + bytes.len()) else { return false };
-    // Most are of 8 to 16 bytes: two comparisons, of pieces that overlap.
-    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        (Some(first), Some(last)) => {
-            there.starts_with(first)
-                && there.ends_with(last)
-                && (bytes.len() <= 16 || there == bytes)
-        }
-        _ => !bytes.is_empty() && there == bytes,
-    }
-}
-
-/// The end of a value that is plain: a string without escapes, a whole number of up to eight digits before a comma
-/// or a brace, or a word, with eight bytes of text from it on. Of any other, valid or not, `None`.
-#[inline(always)]
-pub(super) fn plain_end(json: &[u8], at: usize) -> Option<usize> {
-    let eight = eight_at(json, at)?;
-    match eight as u8 {
-        b'"' => plain_string_end(json, at + 1),
-        first @ (b'-' | b'0'..=b'9') => {
-            let sign = usize::from(first == b'-');
-            let number = eight >> (8 * sign);
-            let digits = leading_digits(number);
-            let is_whole = (digits > 1 && number as u8 != b'0') || digits == 1;
-            let end = at + sign + digits;
-            (is_whole && matches!(json.get(end), Some(b',' | b'}'))).then_some(end)
-        }
-        b'n' => (eight as u32 == u32::from_le_bytes(*b"null")).then_some(at + 4),
-        b't' => (eight as u32 == u32::from_le_bytes(*b"true")).then_some(at + 4),
-        b'f' => ((eight >> 8) as u32 == u32::from_le_bytes(*b"alse")).then_some(at + 5),
-        _ => None,
-    }
-}
-
-#[inline(always)]
-fn plain_string_end(json: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        if let Some(found) = special(eight_at(json, at)?) {
-            let end = at + found;
-            return (json.get(end) == Some(&b'"')).then_some(end + 1);
-        }
-        at += 8;
-    }
-}
-
-/// How many of eight bytes are digits, up to the first that is none.
-#[inline(always)]
-fn leading_digits(eight: u64) -> usize {
-    // A digit has 3 in its upper half, and has it still with 6 more. (Of a byte above 0xf9 the sum goes over into the next,
-    // which is behind one that is no digit.)
-    let half = |x: u64| (x & (ONES * 0xf0)) ^ (ONES * 0x30);
-    let others = half(eight) | half(eight.wrapping_add(ONES * 6));
-    others.trailing_zeros() as usize / 8
 }
 
 /// The end of a string, from behind its first quote.

@@ -92,50 +92,6 @@ fn strings_end_where_they_do() {
     }
 }
 
-#[test]
-fn plain_values_end_where_values_do() {
-    let base = r#"{"a":-12,"b":0,"n":null,"w":[true,false],"s":"12345678","z":12345678,"e":1.5}"#;
-    for json in [base.to_owned(), base.replace(',', " ,"), base.replace('1', "0")] {
-        for byte in b"\"\\0-9.e,}nx\x00\xff" {
-            for at in 0..json.len() {
-                let mut json = json.clone().into_bytes();
-                json[at] = *byte;
-                for start in 0..json.len() {
-                    let Some(end) = plain_end(&json, start) else { continue };
-                    assert_eq!(value_end(&json, start, 0), Ok(end), "{json:?} {start}");
-                }
-            }
-        }
-    }
-    for (json, end) in [
-        ("\"\",      ", 2),
-        ("\"1234567890\",      ", 12),
-        ("-1234567,", 8),
-        ("12345678}", 8),
-        ("0,      ", 1),
-        ("null    ", 4),
-        ("true    ", 4),
-        ("false   ", 5),
-    ] {
-        assert_eq!(plain_end(json.as_bytes(), 0), Some(end), "{json}");
-    }
-}
-
-#[test]
-fn bytes_stand_where_they_do() {
-    let text = b"abcdefghijklmnopqrstuvwxyz";
-    for len in 1..text.len() {
-        assert!(stands_at(text, 0, &text[..len]) && stands_at(text, 1, &text[1..len + 1]));
-        for at in 0..len {
-            let mut other = text[..len].to_vec();
-            other[at] = b'.';
-            assert!(!stands_at(text, 0, &other), "{len} {at}");
-        }
-        assert!(!stands_at(&text[..len], 1, &text[1..len + 1]), "beyond the end");
-    }
-    assert!(!stands_at(text, 0, b"") && !stands_at(text, 99, b"a"));
-}
-
 /// What this takes and what sonic-rs takes are the same texts.
 #[test]
 fn it_takes_what_another_parser_takes() {

@@ -5,12 +5,13 @@
 //!    ends. The message that it is written with leads those that are held.
 //! 3. If writing fails, the leader answers for all of them. If it is to be tried again, the batch is put aside, and
 //!    the leader carries its number ([`MARK`]) until it comes again; meanwhile another batch is filled.
-//! 4. When it comes again, what is held then is appended to its batch, since those would follow it otherwise without
-//!    having been written.
+//! 4. When it comes again, what is held then is written with its batch, since those would follow it otherwise without
+//!    having been written. If that fails they are held as before: they have attempts of their own.
 //! 5. Nobody says that a leader does not come again, its attempts being spent. So of the batches put aside those that
 //!    are the oldest are given up when there are too many. The leader of one, if it does come, fails.
 
 use crate::factory::{answer, defaulted};
+use crate::status::GIVEN_UP;
 use stageline_component::{
     AttributeError, AttributeKind, AttributeSpec, Attributes, Component, Error, Message, Report,
 };
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The attribute of a message that leads a batch to be written again: the number of the batch.
-pub(super) const MARK: &str = "stageline.batch";
+pub(crate) const MARK: &str = "stageline.batch";
 
 /// How many batches wait to be written again.
 const ASIDE_MAX: usize = 1024;
@@ -30,14 +31,12 @@ const MESSAGES_MOST: i64 = 1_000_000;
 /// How long a message is held at most.
 const HELD_MOST: Duration = Duration::from_secs(3_600);
 
-/// A batch that was put aside is not there any more.
-pub(crate) const GIVEN_UP: Report = Report::fail(221);
-
 pub(super) const BATCH: AttributeSpec = defaulted(
     "batch",
     AttributeKind::Integer,
     "1000",
-    "How many messages are written at once, at most, from 1 to 1000000.",
+    "How many messages are written at once, at most, from 1 to 1000000. Of those that are to be written again, 1024 \
+     batches are kept; the messages of an older one fail (status 221).",
 );
 
 pub(super) const FLUSH_EVERY: AttributeSpec = defaulted(
@@ -78,14 +77,20 @@ pub(super) trait Target: Send {
     /// What is kept of messages.
     type Batch: Default + Send;
 
+    /// A place between two messages of a batch.
+    type Place;
+
     /// Appends a message. Where that fails nothing is appended, the message is described, and fails alone.
     fn add(&mut self, message: &mut Message, batch: &mut Self::Batch) -> Result<(), Report>;
 
     /// Whether it is full, however few messages it has.
     fn is_full(&self, batch: &Self::Batch) -> bool;
 
-    /// Appends another batch.
-    fn append(&self, batch: &mut Self::Batch, other: &mut Self::Batch);
+    /// Appends another batch. Where that begins now.
+    fn append(&self, batch: &mut Self::Batch, other: &mut Self::Batch) -> Self::Place;
+
+    /// Takes out again what was appended last.
+    fn part(&self, batch: &mut Self::Batch, from: Self::Place) -> Self::Batch;
 
     /// Forgets the messages, and keeps the memory.
     fn clear(&self, batch: &mut Self::Batch);
@@ -130,11 +135,19 @@ impl<T: Target> Batched<T> {
             // What is held now is none of its business.
             return answer(message, GIVEN_UP, "too many other batches failed meanwhile");
         };
-        if let Some((_, mut batch)) = self.aside.remove(index) {
-            self.target.append(&mut batch, &mut self.batch);
-            self.batch = batch;
+        let (_, mut batch) = self.aside.remove(index).expect("it was found there");
+        let meanwhile = self.target.append(&mut batch, &mut self.batch);
+        match self.target.write(&mut batch) {
+            Ok(()) => {
+                self.target.clear(&mut batch);
+                (self.batch, self.count) = (batch, 0);
+                Report::DONE
+            }
+            Err(failure) => {
+                self.batch = self.target.part(&mut batch, meanwhile);
+                self.failed(message, batch, failure)
+            }
         }
-        self.write(message)
     }
 
     /// Writes the batch, for which the message answers.
@@ -145,19 +158,21 @@ impl<T: Target> Batched<T> {
             return Report::DONE;
         };
         message.lead();
-        let is_retry = matches!(failure.report.status(), 100..=199);
-        if is_retry {
+        let batch = std::mem::take(&mut self.batch);
+        self.failed(message, batch, failure)
+    }
+
+    /// The answer to a batch that was not written.
+    fn failed(&mut self, message: &mut Message, batch: T::Batch, failure: Failure) -> Report {
+        if matches!(failure.report.status(), 100..=199) {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             if let Err(error) = message.set_attribute(MARK, &number.to_le_bytes()) {
-                self.target.clear(&mut self.batch);
                 return answer(message, GIVEN_UP, format_args!("{}; {error}", failure.text));
             }
             if self.aside.len() == ASIDE_MAX {
                 self.aside.pop_front();
             }
-            self.aside.push_back((number, std::mem::take(&mut self.batch)));
-        } else {
-            self.target.clear(&mut self.batch);
+            self.aside.push_back((number, batch));
         }
         answer(message, failure.report, failure.text)
     }

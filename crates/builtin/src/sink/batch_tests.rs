@@ -12,6 +12,7 @@ struct Log {
 
 impl Target for Log {
     type Batch = Vec<String>;
+    type Place = usize;
 
     fn add(&mut self, message: &mut Message, batch: &mut Vec<String>) -> Result<(), Report> {
         let text = String::from_utf8(message.data().to_vec()).unwrap();
@@ -26,8 +27,14 @@ impl Target for Log {
         batch.last().is_some_and(|text| text == "large")
     }
 
-    fn append(&self, batch: &mut Vec<String>, other: &mut Vec<String>) {
+    fn append(&self, batch: &mut Vec<String>, other: &mut Vec<String>) -> usize {
+        let place = batch.len();
         batch.append(other);
+        place
+    }
+
+    fn part(&self, batch: &mut Vec<String>, from: usize) -> Vec<String> {
+        batch.split_off(from)
     }
 
     fn clear(&self, batch: &mut Vec<String>) {
@@ -114,6 +121,23 @@ fn what_is_held_meanwhile_is_written_before_it_follows() {
     assert_eq!(log.written(), ["a b c d e"]);
     assert!(runner.give(&["f", "g"]).is_empty(), "counted anew");
     assert_eq!(texts(&runner.give(&["h"])).len(), 3);
+}
+
+#[test]
+fn what_is_held_meanwhile_has_attempts_of_its_own() {
+    for last in [Report::RETRY, Report::fail(250)] {
+        let (mut runner, log) = sink(&[Report::RETRY, last]);
+        runner.give(&["a", "b", "c", "d", "e"]);
+        let settled = runner.retry();
+        let expected: &[&str] =
+            if last == Report::RETRY { &[] } else { &["a 250", "b 250", "c 250"] };
+        assert_eq!(texts(&settled), expected);
+        assert_eq!(texts(&runner.give(&["f"])), ["d 0", "e 0", "f 0"]);
+        assert_eq!(log.written(), ["d e f"]);
+        if last == Report::RETRY {
+            assert_eq!(texts(&runner.retry()), ["a 0", "b 0", "c 0"]);
+        }
+    }
 }
 
 #[test]

@@ -30,17 +30,24 @@ struct Encoded<O> {
 
 impl<O: Output> Target for Encoded<O> {
     type Batch = Vec<u8>;
+    type Place = usize;
 
     fn add(&mut self, message: &mut Message, batch: &mut Vec<u8>) -> Result<(), Report> {
         self.encoder.encode(message, batch)
     }
 
     fn is_full(&self, batch: &Vec<u8>) -> bool {
-        batch.len() >= self.bytes_max
+        self.encoder.beginning().len() + batch.len() >= self.bytes_max
     }
 
-    fn append(&self, batch: &mut Vec<u8>, other: &mut Vec<u8>) {
+    fn append(&self, batch: &mut Vec<u8>, other: &mut Vec<u8>) -> usize {
+        let place = batch.len();
         batch.append(other);
+        place
+    }
+
+    fn part(&self, batch: &mut Vec<u8>, from: usize) -> Vec<u8> {
+        batch.split_off(from)
     }
 
     fn clear(&self, batch: &mut Vec<u8>) {
@@ -70,7 +77,7 @@ impl Encoding {
         Ok(Self { attributes: attributes.clone(), limits: Limits::of(attributes)? })
     }
 
-    /// A component that writes batches of at most about so many bytes.
+    /// A component that writes batches of at most about so many bytes, with what a stream begins with.
     pub(super) fn component<O: Output + 'static>(
         &self,
         output: O,

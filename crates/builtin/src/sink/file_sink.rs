@@ -3,21 +3,16 @@
 use super::batch::Failure;
 use super::encoded::{BYTES_MAX, Encoding, Output, STREAM};
 use super::parts::{Parts, sync_folder};
-use crate::codec::joined;
+use crate::codec::{MARK, joined, record_text, shown};
 use crate::factory::{Plan, defaulted, optional, required};
+use crate::status::{DISK_FULL, FILE_UNWRITTEN, OTHER_HEADER};
 use stageline_component::{
     AttributeError, AttributeKind, AttributeSpec, Attributes, Component, Error, Kind, Report, Spec,
 };
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-
-/// The disk is full, which may change.
-const FULL: Report = Report::retry(122);
-
-/// The file cannot be written.
-const UNWRITTEN: Report = Report::fail(224);
 
 const OWN: [AttributeSpec; 5] = [
     required("path", AttributeKind::Text, "The file. Its folder must be there."),
@@ -53,13 +48,16 @@ static SPEC: Spec = Spec {
     attributes: &joined::<10>(&[&OWN, &STREAM]),
     doc: "\
 Writes messages, many at once, as `stdout` does. A message is done when the system has it, and with `sync = \"batch\"`
-when the disk has it.
+when the disk has it. Where a file goes on whose last line has no end, that gets one first.
 
 Without `rotate_size` and `rotate_every` the file has its plain name all the time. With either, the file that is
 written is `out.log.part`, and gets the name `out.000001.log` when it is finished, at once and for good: so who looks
 for `out.*.log` finds whole files alone. The last one is finished at the end of the run; after a crash the next run
-goes on with the `.part` file, or empties it, as `mode` says. A file has more than `rotate_size` bytes only if a
-single batch has.
+goes on with the `.part` file, or empties it, as `mode` says. A file has more than `rotate_size` bytes, a header
+included, only if a single batch has.
+
+With `codec = \"csv\"` each file begins with the header. One that goes on must begin with the same, or all messages fail
+(status 230); `csv_header = false` appends rows to whatever there is.
 
 While the disk is full messages are retried (status 122), and nothing of them is left in the file. Other errors fail
 the whole batch (status 224).
@@ -85,6 +83,8 @@ struct Rules {
     rotate_size: Option<u64>,
     rotate_every: Option<Duration>,
     sync: Sync,
+    /// Each message ends with the end of a line.
+    has_lines: bool,
 }
 
 pub(super) struct FileSink {
@@ -116,7 +116,8 @@ impl Plan for FileSink {
             _ => Sync::Never,
         };
         let truncates = attributes.text("mode") == Some("truncate");
-        let rules = Rules { path, truncates, rotate_size, rotate_every, sync };
+        let has_lines = matches!(attributes.text("codec"), Some("lines" | "ndjson" | "csv"));
+        let rules = Rules { path, truncates, rotate_size, rotate_every, sync, has_lines };
         Ok(Self { rules, encoding: Encoding::of(attributes)? })
     }
 
@@ -138,6 +139,8 @@ struct Open {
     file: File,
     len: u64,
     since: Instant,
+    /// Something was there, and nobody has looked yet what it begins with.
+    goes_on: bool,
 }
 
 struct Files {
@@ -163,12 +166,54 @@ impl Files {
         Ok(files)
     }
 
-    fn begin(&self, truncates: bool) -> io::Result<Open> {
-        let path = match &self.parts {
+    /// The file that is written.
+    fn current(&self) -> PathBuf {
+        match &self.parts {
             Some(parts) => parts.current(),
             None => self.rules.path.clone(),
+        }
+    }
+
+    /// A file that goes on has a header already, which must be the one of what is to be written.
+    fn check_beginning(&self, beginning: &[u8]) -> Result<(), (Report, io::Error)> {
+        let goes_on = self.open.as_ref().is_some_and(|open| open.goes_on);
+        if !goes_on || beginning.is_empty() {
+            return Ok(());
+        }
+        let path = self.current();
+        let mut found = Vec::new();
+        // With a byte order mark, and the end of the line.
+        let most = (MARK.len() + beginning.len() + 1) as u64;
+        File::open(path)
+            .and_then(|file| file.take(most).read_to_end(&mut found))
+            .map_err(|error| (report(&error), error))?;
+        let found = found.strip_prefix(MARK).unwrap_or(&found);
+        let rest = found.strip_prefix(record_text(beginning));
+        let ends = |rest: &[u8]| matches!(rest.first(), None | Some(b'\n' | b'\r'));
+        if rest.is_some_and(ends) {
+            return Ok(());
+        }
+        let line = found.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+        let text = format!("it begins with {}, not with {}", shown(line), shown(beginning));
+        Err((OTHER_HEADER, io::Error::other(text)))
+    }
+
+    /// What ends the last line of a file that goes on, where whoever wrote it did not come to do so. (Nothing, if it may not
+    /// be read.)
+    fn line_end(&self) -> &'static [u8] {
+        let last = || {
+            let mut file = File::open(self.current())?;
+            file.seek(SeekFrom::End(-1))?;
+            let mut last = [0];
+            file.read_exact(&mut last).map(|()| last)
         };
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        let goes_on = self.open.as_ref().is_some_and(|open| open.goes_on);
+        let is_open = self.rules.has_lines && goes_on && last().is_ok_and(|last| last != *b"\n");
+        if is_open { b"\n" } else { b"" }
+    }
+
+    fn begin(&self, truncates: bool) -> io::Result<Open> {
+        let file = OpenOptions::new().append(true).create(true).open(self.current())?;
         let metadata = file.metadata()?;
         let mut len = metadata.len();
         // (What is no file, a pipe, has no length.)
@@ -176,7 +221,7 @@ impl Files {
             file.set_len(0)?;
             len = 0;
         }
-        Ok(Open { file, len, since: Instant::now() })
+        Ok(Open { file, len, since: Instant::now(), goes_on: len > 0 })
     }
 
     fn is_due(&self, bytes: usize) -> bool {
@@ -210,15 +255,18 @@ impl Files {
         if self.is_due(bytes.len()) {
             self.finish().map_err(undone)?;
         }
+        let line_end = self.line_end();
+        self.check_beginning(beginning)?;
         let mut open = match self.open.take() {
             Some(open) => open,
             None => self.begin(false).map_err(undone)?,
         };
-        let beginning = if open.len == 0 { beginning } else { &[] };
-        let written = put(&mut open.file, open.len, [beginning, bytes]);
+        let before = if open.len == 0 { beginning } else { line_end };
+        let written = put(&mut open.file, open.len, [before, bytes]);
         let is_written = written.is_ok();
         if is_written {
-            open.len += (beginning.len() + bytes.len()) as u64;
+            open.len += (before.len() + bytes.len()) as u64;
+            open.goes_on = false;
         }
         let synced = match (is_written, self.rules.sync) {
             (true, Sync::Batch) => open.file.sync_data(),
@@ -226,7 +274,7 @@ impl Files {
         };
         self.open = Some(open);
         // What the disk did not take once, it may have forgotten: another try would prove nothing.
-        written.and(synced.map_err(|error| (UNWRITTEN, error)))
+        written.and(synced.map_err(|error| (FILE_UNWRITTEN, error)))
     }
 }
 
@@ -247,8 +295,8 @@ impl Output for Files {
 /// Whether it may be better later.
 fn report(error: &io::Error) -> Report {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FULL,
-        _ => UNWRITTEN,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DISK_FULL,
+        _ => FILE_UNWRITTEN,
     }
 }
 
@@ -268,7 +316,7 @@ fn put(medium: &mut impl Medium, len: u64, both: [&[u8]; 2]) -> Result<(), (Repo
     let written = both.into_iter().try_for_each(|bytes| medium.write_all(bytes));
     written.map_err(|error| match medium.cut(len) {
         Ok(()) => (report(&error), error),
-        Err(_) => (UNWRITTEN, error),
+        Err(_) => (FILE_UNWRITTEN, error),
     })
 }
 

@@ -41,6 +41,23 @@ fn a_file_goes_on_or_is_emptied() {
     }
 }
 
+/// As a process leaves it that was stopped while it wrote.
+#[test]
+fn a_last_line_without_an_end_gets_one() {
+    let folder = TempDir::new().unwrap();
+    let cases = [
+        ("lines", r"ol\nnew\nx\n"),
+        ("none", "olnewx"),
+        ("length_prefixed", r"ol\x00\x00\x00\x03new\x00\x00\x00\x01x"),
+    ];
+    for (codec, expected) in cases {
+        fs::write(path(&folder), "ol").unwrap();
+        let mut runner = sink(&path(&folder), &[("codec", codec.into())]);
+        assert_eq!(texts(&runner.give(&["new", "x"])), ["new 0", "x 0"]);
+        assert_eq!(files(&folder), [format!("out.log {expected}")]);
+    }
+}
+
 #[test]
 fn messages_are_done_when_they_are_written() {
     let folder = TempDir::new().unwrap();
@@ -131,6 +148,58 @@ fn each_file_begins_with_the_header() {
     assert_eq!(files(&folder)[0], r"out.000001.log h\n1\n3\n", "one that goes on has it");
 }
 
+fn with_header(text: &str, header: &str) -> stageline_component::Message {
+    let mut message = message(text);
+    message.set_attribute("csv.header", header.as_bytes()).unwrap();
+    message
+}
+
+#[test]
+fn the_header_counts_for_the_size() {
+    let folder = TempDir::new().unwrap();
+    let values = [("rotate_size", 10.into()), ("codec", "csv".into()), ("batch", 100.into())];
+    let mut runner = sink(&path(&folder), &values);
+    for text in ["10", "11", "12", "13"] {
+        runner.handle(with_header(text, "a,b"));
+    }
+    runner.close().unwrap();
+    let expected = [r"out.000001.log a,b\n10\n11\n", r"out.000002.log a,b\n12\n13\n"];
+    assert_eq!(files(&folder), expected);
+}
+
+#[test]
+fn a_file_that_goes_on_must_have_the_same_header() {
+    for (there, is_same) in [
+        ("a,b\n1,2\n", true),
+        ("\u{feff}a,b\r\n1,2\n", true),
+        ("a,b", true),
+        ("b,a\n1,2\n", false),
+        ("a,bc\n1,2\n", false),
+        ("1\n", false),
+    ] {
+        let folder = TempDir::new().unwrap();
+        fs::write(path(&folder), there).unwrap();
+        let mut runner = sink(&path(&folder), &[("codec", "csv".into())]);
+        for _ in 0..2 {
+            let settled = runner.handle(with_header("3,4", "a,b"));
+            if is_same {
+                assert_eq!(settled[0].status(), 0, "{there}");
+            } else {
+                assert_eq!(settled[0].status(), OTHER_HEADER.status(), "{there}");
+                let text = settled[0].description();
+                assert!(text.contains("out.log: it begins with \""), "{text}");
+                assert!(text.ends_with(", not with \"a,b\\n\""), "{text}");
+            }
+        }
+        let end = if there.ends_with('\n') { "" } else { "\n" };
+        let rows = if is_same { format!("{end}3,4\n3,4\n") } else { String::new() };
+        assert_eq!(fs::read_to_string(path(&folder)).unwrap(), format!("{there}{rows}"));
+        let values = [("codec", "csv".into()), ("csv_header", false.into())];
+        let settled = sink(&path(&folder), &values).handle(with_header("3,4", "a,b"));
+        assert_eq!(settled[0].status(), 0);
+    }
+}
+
 #[test]
 fn errors_fail_the_batch() {
     let mut runner = sink(Path::new("/dev/full"), &[("batch", 2.into())]);
@@ -172,12 +241,12 @@ impl Medium for Disk {
 fn a_full_disk_is_a_retry_and_keeps_nothing() {
     let mut disk = Disk { bytes: b"old".to_vec(), room: 9 };
     let (report, _) = put(&mut disk, 3, [b"head", b"body"]).unwrap_err();
-    assert_eq!((report, &disk.bytes[..]), (FULL, &b"old"[..]));
+    assert_eq!((report, &disk.bytes[..]), (DISK_FULL, &b"old"[..]));
     disk.room = 11;
     put(&mut disk, 3, [b"head", b"body"]).unwrap();
     assert_eq!(disk.bytes, b"oldheadbody");
     assert_eq!(report.kind(), stageline_component::ReportKind::Retry);
-    assert_eq!(super::report(&io::ErrorKind::PermissionDenied.into()), UNWRITTEN);
+    assert_eq!(super::report(&io::ErrorKind::PermissionDenied.into()), FILE_UNWRITTEN);
 }
 
 #[test]

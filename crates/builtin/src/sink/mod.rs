@@ -18,7 +18,7 @@ mod stdout;
 mod tcp_sink;
 mod udp_sink;
 
-pub use stdout::CLOSED as STDOUT_CLOSED;
+pub(crate) use batch::MARK;
 
 use crate::Builtin;
 use crate::factory::builtin;

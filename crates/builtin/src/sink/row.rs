@@ -3,16 +3,11 @@
 use crate::expression::{Expression, Places, Reader, WriteError};
 use crate::factory::answer;
 use crate::json::{Finder, Scalar};
+use crate::status::{NO_VALUE, NOT_JSON};
 use rusqlite::types::Value as Cell;
 use stageline_component::{
     AttributeError, AttributeKind, AttributeSpec, Attributes, Buffer, Message, Report, Value,
 };
-
-/// The message is no JSON object, as the columns need it.
-const NOT_JSON: Report = Report::fail(227);
-
-/// A column has no value.
-const NO_VALUE: Report = Report::fail(228);
 
 /// What stands for the message itself.
 const DATA: &str = "@data";

@@ -3,22 +3,21 @@
 use super::batch::{BATCH, Batched, FLUSH_EVERY, Failure, Limits, Target};
 use super::row::{COLUMNS, Columns, Rows, VALUES};
 use crate::factory::{Plan, THREADS, defaulted, optional, required, texts, threads};
+use crate::status::{DATABASE_BUSY, ROWS_REFUSED};
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params_from_iter};
 use stageline_component::{
     AttributeError, AttributeKind, Attributes, Component, Error, Kind, Message, Report, Spec,
 };
 use std::path::PathBuf;
-use std::time::Duration;
-
-/// Another connection holds the database, or the disk is full.
-const BUSY: Report = Report::retry(124);
-
-/// The database does not take the rows.
-const REFUSED: Report = Report::fail(226);
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// A batch whose values take so many bytes is written.
 const BYTES_MAX: usize = 4 << 20;
+
+/// How long is waited before a database that another connection holds is opened again.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// How long may be waited for other connections.
 const TIMEOUT_MOST: Duration = Duration::from_secs(3_600);
@@ -61,7 +60,7 @@ static SPEC: Spec = Spec {
             "timeout",
             AttributeKind::Duration,
             "5s",
-            "How long other connections that write are waited for, up to 1h.",
+            "How long other connections that write are waited for, up to 1h: with each batch, and when it is opened.",
         ),
         BATCH,
         FLUSH_EVERY,
@@ -71,7 +70,7 @@ static SPEC: Spec = Spec {
 Writes each message as a row. A batch of messages is a transaction: they are done when it is committed. If a row
 cannot be written, nothing of the batch is, and all of it fails (status 226); while another connection holds the
 database, or the disk is full, all of it is retried (status 124). A message that is no JSON object although columns
-need fields (status 227), or for which a column has no value (228), fails alone. A field that is not there is NULL.
+need fields, or one of more than 128 levels (status 210), or for which a column has no value (211), fails alone. A field that is not there is NULL.
 
 Numbers, texts and booleans (as 0 and 1) are what they are; arrays and objects are JSON texts, whole numbers above
 the 64 bits of SQLite texts. Where rows may come twice, after a crash, say, a key and `on_conflict = \"ignore\"` leave
@@ -163,7 +162,10 @@ impl Plan for Sqlite {
 
     fn component(&self) -> Result<Box<dyn Component>, Error> {
         let database = self.open().map_err(|error| {
-            let text = format!("sqlite: cannot write {:?} in {:?}", self.table, self.path);
+            let mut text = format!("sqlite: cannot write {:?} in {:?}", self.table, self.path);
+            if is_held(&error) {
+                text += &format!(": another connection has held it for {:?}", self.timeout);
+            }
             Error::with_source(text, error)
         })?;
         let rows = self.columns.rows();
@@ -178,10 +180,22 @@ impl Plan for Sqlite {
 }
 
 impl Sqlite {
-    /// A table or a column that is not there is found here.
+    /// A table or a column that is not there is found here. SQLite does not wait with each statement until another
+    /// connection is done: not where a log is to be begun.
     fn open(&self) -> rusqlite::Result<Connection> {
+        let started = Instant::now();
+        loop {
+            let rest = self.timeout.saturating_sub(started.elapsed());
+            match self.try_open(rest) {
+                Err(error) if is_held(&error) && !rest.is_zero() => thread::sleep(PAUSE.min(rest)),
+                opened => return opened,
+            }
+        }
+    }
+
+    fn try_open(&self, at_most: Duration) -> rusqlite::Result<Connection> {
         let database = Connection::open(&self.path)?;
-        database.busy_timeout(self.timeout)?;
+        database.busy_timeout(at_most)?;
         if self.has_log {
             database.pragma_update(None, "journal_mode", "wal")?;
         }
@@ -197,6 +211,7 @@ impl Sqlite {
             database.execute(&format!("CREATE TABLE IF NOT EXISTS {table} ({names}{key})"), ())?;
         }
         database.prepare_cached(&self.insert)?;
+        database.busy_timeout(self.timeout)?;
         Ok(database)
     }
 }
@@ -217,6 +232,8 @@ struct Cells {
 
 impl Target for Table {
     type Batch = Cells;
+    /// How many cells, and how many bytes, are before it.
+    type Place = (usize, usize);
 
     fn add(&mut self, message: &mut Message, batch: &mut Cells) -> Result<(), Report> {
         batch.bytes += self.rows.add(message, &mut batch.cells)?;
@@ -227,9 +244,17 @@ impl Target for Table {
         batch.bytes >= BYTES_MAX
     }
 
-    fn append(&self, batch: &mut Cells, other: &mut Cells) {
+    fn append(&self, batch: &mut Cells, other: &mut Cells) -> (usize, usize) {
+        let place = (batch.cells.len(), batch.bytes);
         batch.cells.append(&mut other.cells);
         batch.bytes += std::mem::take(&mut other.bytes);
+        place
+    }
+
+    fn part(&self, batch: &mut Cells, (cells, bytes): (usize, usize)) -> Cells {
+        let parted = batch.bytes - bytes;
+        batch.bytes = bytes;
+        Cells { cells: batch.cells.split_off(cells), bytes: parted }
     }
 
     fn clear(&self, batch: &mut Cells) {
@@ -257,14 +282,25 @@ impl Target for Table {
             text: format!("row {row} of {count}: {error}"),
         })
     }
+
+    /// Brings what the write-ahead log has into the database, as far as others let it: two connections that close at once
+    /// both leave that to the other.
+    fn close(&mut self) -> Result<(), Error> {
+        let _ = self.database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        Ok(())
+    }
 }
 
 /// Whether it may be better later.
 fn report(error: &rusqlite::Error) -> Report {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => BUSY,
-        _ => REFUSED,
-    }
+    let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+    if is_full || is_held(error) { DATABASE_BUSY } else { ROWS_REFUSED }
+}
+
+/// Whether another connection holds the database.
+fn is_held(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ fn a_bad_message_fails_alone() {
     let from = map([("b", "1 / a".into())]);
     let mut runner = sink(&path(&folder), &[columns(&["a", "b"]), ("values", from)]);
     let settled = runner.give(&[r#"{"a": 1}"#, r#"{"a": }"#, r#"{"a": 0}"#]);
-    assert_eq!(settled.iter().map(Message::status).collect::<Vec<_>>(), [227, 228]);
+    assert_eq!(settled.iter().map(Message::status).collect::<Vec<_>>(), [210, 211]);
     assert!(settled[0].description().starts_with("no JSON object: "), "{settled:?}");
     assert!(settled[0].description().ends_with(" at byte 6"), "{settled:?}");
     assert!(settled[1].description().starts_with("column `b`: "), "{settled:?}");
@@ -160,6 +160,44 @@ fn a_database_that_is_held_is_waited_for_and_retried() {
     assert_eq!(texts(&settled).len(), 2);
     assert!(settled[1].description().contains("database is locked"), "{settled:?}");
     assert_eq!(rows(&path(&folder), "SELECT * FROM t"), ["Integer(1)", "Integer(2)"]);
+}
+
+/// By whatever another connection does, in whatever mode the database is.
+#[test]
+fn a_database_that_is_held_is_waited_for_when_it_is_opened() {
+    for (mode, has_log, begin) in [
+        ("delete", true, "BEGIN IMMEDIATE"),
+        ("delete", true, "BEGIN EXCLUSIVE"),
+        ("delete", false, "BEGIN EXCLUSIVE"),
+        ("wal", true, "BEGIN IMMEDIATE"),
+        ("wal", false, "BEGIN IMMEDIATE"),
+    ] {
+        let what = format!("{begin} in {mode}, {has_log}");
+        let folder = TempDir::new().unwrap();
+        let holder = Connection::open(path(&folder)).unwrap();
+        holder.pragma_update(None, "journal_mode", mode).unwrap();
+        holder
+            .execute_batch(&format!(
+                "CREATE TABLE other (a); {begin}; INSERT INTO other VALUES (1)"
+            ))
+            .unwrap();
+        let more =
+            |timeout: &str| [columns(&["a"]), ("wal", has_log.into()), ("timeout", timeout.into())];
+        let factory = prepared::<Sqlite>(&values(&path(&folder), &more("30ms"))).unwrap();
+        let started = Instant::now();
+        let error = format!("{:#}", factory.component().err().unwrap());
+        assert!(started.elapsed() >= Duration::from_millis(30), "{what}: {:?}", started.elapsed());
+        assert!(error.contains("another connection has held it for 30ms"), "{what}: {error}");
+        assert!(error.contains("database is locked"), "{what}: {error}");
+        let release = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(100));
+            holder.execute_batch("COMMIT").unwrap();
+        });
+        let mut runner = sink(&path(&folder), &more("30s"));
+        release.join().unwrap();
+        assert_eq!(runner.give(&[r#"{"a": 1}"#, r#"{"a": 2}"#]).len(), 2, "{what}");
+        assert_eq!(rows(&path(&folder), "SELECT * FROM t").len(), 2, "{what}");
+    }
 }
 
 #[test]

@@ -3,17 +3,12 @@
 use super::batch::Failure;
 use super::encoded::{BYTES_MAX, Encoding, Output, STREAM};
 use crate::factory::Plan;
-use stageline_component::{Attributes, Component, Error, Kind, Report, Spec};
+use crate::status::{STDOUT_CLOSED, STDOUT_UNWRITTEN};
+use stageline_component::{Attributes, Component, Error, Kind, Spec};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
-
-/// Whoever read the standard output has gone: the run may end, and nothing is wrong.
-pub const CLOSED: Report = Report::fail(222);
-
-/// The standard output cannot be written.
-const UNWRITTEN: Report = Report::fail(223);
 
 /// How long a reader that is slow is waited for at a time.
 const WAIT: Duration = Duration::from_millis(100);
@@ -25,7 +20,8 @@ static SPEC: Spec = Spec {
     attributes: &STREAM,
     doc: "\
 Writes messages, many at once: as many as `batch`, or as make 64 KiB, or as come within `flush_every`. A message is
-done when it was written. If nobody reads any more, messages fail with status 222, and the run may end.
+done when it was written. If nobody reads any more, messages fail with status 222, and the run may end; after another
+error they fail with 223.
 
 ```lua
 local s = require(\"stageline\")
@@ -91,7 +87,7 @@ impl Output for Open {
         self.has_begun |= !beginning.is_empty();
         begun.and_then(|()| self.write_all(bytes)).map_err(|error| {
             let is_closed = error.kind() == io::ErrorKind::BrokenPipe;
-            let report = if is_closed { CLOSED } else { UNWRITTEN };
+            let report = if is_closed { STDOUT_CLOSED } else { STDOUT_UNWRITTEN };
             Failure { report, text: format!("stdout: {error}") }
         })
     }
@@ -170,7 +166,7 @@ mod tests {
         let settled = runner.give(&["a", "b"]);
         assert_eq!(texts(&settled), ["a 222", "b 222"]);
         assert!(settled[1].description().starts_with("stdout: Broken pipe"));
-        assert_eq!(CLOSED.status(), 222);
+        assert_eq!(STDOUT_CLOSED.status(), 222);
     }
 
     #[test]
@@ -178,7 +174,7 @@ mod tests {
         let input = File::open("/dev/null").unwrap();
         let mut open = Open { output: input, has_begun: false };
         let failure = open.write(b"a", b"").unwrap_err();
-        assert_eq!(failure.report, UNWRITTEN);
+        assert_eq!(failure.report, STDOUT_UNWRITTEN);
     }
 
     #[test]

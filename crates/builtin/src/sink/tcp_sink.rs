@@ -4,15 +4,13 @@ use super::batch::Failure;
 use super::encoded::{BYTES_MAX, Encoding, Output, STREAM};
 use crate::codec::joined;
 use crate::factory::{Plan, THREADS, defaulted, required, threads};
+use crate::status::DISCONNECTED;
 use stageline_component::{
-    AttributeError, AttributeKind, AttributeSpec, Attributes, Component, Error, Kind, Report, Spec,
+    AttributeError, AttributeKind, AttributeSpec, Attributes, Component, Error, Kind, Spec,
 };
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
-
-/// Nobody is there, or not any more.
-const DISCONNECTED: Report = Report::retry(121);
 
 /// How long may be waited for the other end.
 const TIMEOUT_LEAST: Duration = Duration::from_millis(1);
@@ -44,7 +42,8 @@ static SPEC: Spec = Spec {
 Connects when the first messages are to be written, and again whenever the connection has ended: messages are then
 retried (status 121), the whole batch from its beginning. Batches are as those of `stdout`. A message is done when
 the system has it; what was on its way when a connection broke may be lost, or come twice. What the other end sends
-is read, and thrown away. Each of `threads` has a connection of its own.
+is read, and thrown away. Each of `threads` has a connection of its own. With `codec = \"csv\"` each connection begins
+with the header, and all connections of a thread with the same.
 
 ```lua
 local s = require(\"stageline\")

@@ -1,17 +1,12 @@
 //! Datagrams by UDP.
 
 use crate::factory::{Plan, THREADS, answer, required, threads};
+use crate::status::{DATAGRAM_EXCEEDED, UNSENT};
 use stageline_component::{
     AttributeKind, Attributes, Component, Error, Kind, Message, Report, Spec,
 };
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
-
-/// The datagram cannot be sent now.
-const UNSENT: Report = Report::retry(123);
-
-/// The message has more bytes than a datagram.
-const TOO_LONG: Report = Report::fail(225);
 
 static SPEC: Spec = Spec {
     name: "udp_sink",
@@ -82,7 +77,7 @@ impl Component for Sender {
         let Err(error) = self.send(message.data()) else { return Report::DONE };
         if error.raw_os_error() == Some(libc::EMSGSIZE) {
             let bytes = message.data().len();
-            return answer(message, TOO_LONG, format_args!("{bytes} bytes: {error}"));
+            return answer(message, DATAGRAM_EXCEEDED, format_args!("{bytes} bytes: {error}"));
         }
         // The name may have another address by now.
         self.open = None;
@@ -109,7 +104,7 @@ mod tests {
             assert_eq!(&bytes[..len], data.as_bytes());
         }
         let mut large = message(vec![0; 65_536]);
-        assert_eq!(sink.handle(&mut large), TOO_LONG);
+        assert_eq!(sink.handle(&mut large), DATAGRAM_EXCEEDED);
         assert!(large.description().starts_with("65536 bytes: Message too long"));
         drop(receiver);
         for _ in 0..3 {

@@ -228,7 +228,7 @@ mod tests {
         let (mut feed, mut decoder) = feed(&[("message_max", 4.into())]);
         let mut out = Collected::default();
         feed.push(&mut decoder, b"12345\nab\n", &ORIGIN, &mut out).unwrap();
-        let error = "it: a.log: line 1, byte 0: the message is too large: 6 bytes are more than the 4 that there \
+        let error = "it: a.log: line 1, byte 0: the message is too large: 5 bytes are more than the 4 that there \
                      may be; it is left out";
         assert_eq!((feed.said.as_str(), feed.left_out), (error, 1));
         for _ in 0..DESCRIBED_MAX {
@@ -257,7 +257,7 @@ mod tests {
         let mut out = Collected::default();
         let result = feed.push(&mut decoder, b"ab\n12345\nab\n", &ORIGIN, &mut out);
         let Err(Stop::Failed(error)) = result else { panic!("{result:?}") };
-        let start = "it: a.log: line 2, byte 3: the message is too large: 6 bytes";
+        let start = "it: a.log: line 2, byte 3: the message is too large: 5 bytes";
         assert!(error.text().starts_with(start), "{error}");
         assert_eq!(out.texts(), ["ab"]);
     }

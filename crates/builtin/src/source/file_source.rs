@@ -32,7 +32,8 @@ const OWN: [AttributeSpec; 3] = [
     required(
         "path",
         AttributeKind::List,
-        "The files: a path, or several. `*`, `?`, `[ab]` and `**` stand for parts of names.",
+        "The files: a path, or several. `*`, `?`, `[ab]` and `**` stand for parts of names, unless a file is called so; \
+         `[*]`, `[?]` and `[[]` for these signs themselves.",
     ),
     defaulted(
         "follow",
@@ -55,7 +56,7 @@ static SPEC: Spec = Spec {
     attributes: &joined::<10>(&[&OWN, &DECODE, &[ANNOTATE]]),
     doc: "\
 Reads files one after the other, in the order of `path`, those of a pattern by name; none twice. A file that begins as
-gzip does is unpacked. Each file is a stream of its own: its last line needs no end.
+gzip does is unpacked, and zeros at its end are left out. Each file is a stream of its own: its last line needs no end.
 
 With `follow` it reads up to 512 files at once as they grow, and ends when the run is to stop. A path that is not
 there yet is waited for. When another file has taken a name, the rest of the old one is read first; a file that has
@@ -92,8 +93,14 @@ impl Plan for FileSource {
         let text = |value: &Value| {
             let text = value.to_text().filter(|text| !text.is_empty());
             let text = text.ok_or_else(|| invalid(value, "paths of files"))?;
-            Pattern::new(&text).map_err(|error| {
-                let expected = format!("a pattern; at character {}: {}", error.pos, error.msg);
+            // A file may be called as no pattern is written.
+            let pattern =
+                if Path::new(&text).exists() { Ok(()) } else { Pattern::new(&text).map(drop) };
+            pattern.map_err(|error| {
+                let expected = format!(
+                    "a pattern, or a file that is there; at character {}: {} (`[[]` stands for `[`, `[*]` for `*`)",
+                    error.pos, error.msg
+                );
                 invalid(value, &expected)
             })?;
             Ok(text)

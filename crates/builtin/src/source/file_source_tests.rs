@@ -61,8 +61,27 @@ fn what_is_packed_is_unpacked() {
     fs::write(&path, &whole[..whole.len() - 9]).unwrap();
     let error = run(&[("path", text(&path))], &mut Collected::default()).unwrap_err();
     assert!(error.starts_with(&format!("file_source: cannot read {path:?}: ")), "{error}");
+    // More than the buffer that is unpacked from.
+    for zeros in [1, 10, 100_000] {
+        let padding = vec![0; zeros];
+        fs::write(&path, [&whole[..], &padding].concat()).unwrap();
+        assert_eq!(texts(&[("path", text(&path))]), ["one", "two", "three"], "{zeros}");
+        fs::write(&path, [&whole[..], &padding, &whole].concat()).unwrap();
+        let error = run(&[("path", text(&path))], &mut Collected::default()).unwrap_err();
+        assert!(error.ends_with("bytes stand behind the zeros at its end"), "{error}");
+    }
     fs::write(&path, [0x1f]).unwrap();
     assert_eq!(texts(&[("path", text(&path))]), [r"\x1f"]);
+}
+
+#[test]
+fn a_file_may_be_called_as_no_pattern_is_written() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a[b.log");
+    fs::write(&path, "x").unwrap();
+    assert_eq!(texts(&[("path", text(&path))]), ["x"]);
+    let quoted = folder.path().join("a[[]b.*");
+    assert_eq!(texts(&[("path", text(&quoted))]), ["x"]);
 }
 
 #[test]
@@ -281,7 +300,8 @@ fn values_out_of_bounds_are_refused() {
     assert_eq!(path(list(&[])), "`path` = {}: expected a path at least");
     assert_eq!(path(list(&[""])), "`path` = \"\": expected paths of files");
     let error = path("a[".into());
-    assert!(error.starts_with("`path` = \"a[\": expected a pattern; at character 1"), "{error}");
+    let start = "`path` = \"a[\": expected a pattern, or a file that is there; at character 1: ";
+    assert!(error.starts_with(start) && error.contains("`[[]` stands for `[`"), "{error}");
     let error = refused::<FileSource>(&[("path", "a".into()), ("start", "end".into())]);
     assert_eq!(error, "`start` = \"end\": expected \"beginning\", or `follow` = true");
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! stdin, file_source, tcp_source, unix_source, udp_source ──► feed, wait
-//! file_source ──► tail
+//! file_source ──► tail ──► packed
 //! tcp_source, unix_source ──► streams
 //! udp_source, unix_source ──► datagrams
 //! generator
@@ -12,6 +12,7 @@ mod datagrams;
 mod feed;
 mod file_source;
 mod generator;
+mod packed;
 mod stdin;
 mod streams;
 mod tail;

@@ -10,16 +10,13 @@
 
 use super::feed::{CHUNK, Feed, Origin, Stop};
 use super::file_source::{To, failed};
+use super::packed::{GZIP, Packed};
 use crate::codec::{Decoder, Decoding};
-use flate2::read::MultiGzDecoder;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-/// What a file that is packed by gzip begins with.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// How many chunks are read of a file before the next one has its turn.
 const CHUNKS: usize = 16;
@@ -27,7 +24,7 @@ const CHUNKS: usize = 16;
 /// A file that is read as it is, or unpacked.
 pub(super) enum Opened {
     Plain(File),
-    Packed(MultiGzDecoder<File>),
+    Packed(Box<Packed>),
 }
 
 pub(super) fn open(path: &Path) -> io::Result<Opened> {
@@ -46,7 +43,7 @@ pub(super) fn open(path: &Path) -> io::Result<Opened> {
     let mut magic = [0; GZIP.len()];
     // What is shorter is not packed; what cannot be read so is no file that could be.
     let is_packed = file.read_exact_at(&mut magic, 0).is_ok() && magic == GZIP;
-    Ok(if is_packed { Opened::Packed(MultiGzDecoder::new(file)) } else { Opened::Plain(file) })
+    Ok(if is_packed { Opened::Packed(Box::new(Packed::new(file))) } else { Opened::Plain(file) })
 }
 
 impl Opened {
@@ -66,7 +63,7 @@ impl Opened {
     fn metadata(&self) -> io::Result<Metadata> {
         match self {
             Self::Plain(file) => file.metadata(),
-            Self::Packed(unpacked) => unpacked.get_ref().metadata(),
+            Self::Packed(unpacked) => unpacked.metadata(),
         }
     }
 }

@@ -23,6 +23,9 @@ Each datagram is a message, or has several, as `codec` says; none goes on in ano
 What the system drops, where the pipeline is slower than the datagrams come, nobody knows of. It ends when the run
 is to stop.
 
+With `codec = \"csv\"` there is no header, and `csv_header = false` must say so: what the first datagram says need not
+hold for those of others. Its names can be given to `csv_to_json`.
+
 With `annotate` each message has the attribute `udp.peer`, the address of who sent it.
 
 ```lua
@@ -44,7 +47,7 @@ impl Plan for UdpSource {
     fn new(attributes: &Attributes) -> Result<Self, Error> {
         Ok(Self {
             address: attributes.text("address").unwrap_or_default().to_owned(),
-            decoding: Decoding::of(attributes)?,
+            decoding: Decoding::of_datagrams(attributes)?,
             annotation: (attributes.boolean("annotate") == Some(true)).then_some(PEER),
         })
     }
@@ -112,6 +115,23 @@ mod tests {
         source.run(&mut out).unwrap();
         assert_eq!(out.texts(), ["a", "b", "c", "d"]);
         assert_eq!(out.messages[0].attributes().count(), 0);
+    }
+
+    #[test]
+    fn records_of_several_peers_have_no_common_header() {
+        let csv = [("address", "127.0.0.1:0".into()), ("codec", "csv".into())];
+        let error = "`csv_header` = true: expected false for datagrams with `codec` = \"csv\": none has the header of \
+                     the others";
+        assert_eq!(refused::<UdpSource>(&csv), error);
+        let (mut source, sender) = bound(&[("codec", "csv".into()), ("csv_header", false.into())]);
+        let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+        other.connect(sender.peer_addr().unwrap()).unwrap();
+        sender.send(b"a,b\n1,2\n").unwrap();
+        other.send(b"b,a\n").unwrap();
+        let mut out = Collected::after(3);
+        source.run(&mut out).unwrap();
+        assert_eq!(out.texts(), ["a,b", "1,2", "b,a"]);
+        assert_eq!(out.messages[1].attribute("csv.header"), None);
     }
 
     #[test]

@@ -30,7 +30,8 @@ static SPEC: Spec = Spec {
     doc: "\
 Makes the file of a socket, and reads the messages of all connections, or of all datagrams: one that ends takes its
 last message with it. The file is removed at the end. One that an earlier run has left, and that nobody listens at,
-is replaced. It ends when the run is to stop.
+is replaced. It ends when the run is to stop. Datagrams with `codec = \"csv\"` need `csv_header = false`, as those of
+`udp_source`.
 
 ```lua
 local s = require(\"stageline\")
@@ -50,11 +51,15 @@ impl Plan for UnixSource {
     const SPEC: &'static Spec = &SPEC;
 
     fn new(attributes: &Attributes) -> Result<Self, Error> {
+        let is_stream = attributes.text("kind") != Some("datagram");
         Ok(Self {
             path: attributes.text("path").unwrap_or_default().into(),
-            is_stream: attributes.text("kind") != Some("datagram"),
+            is_stream,
             connections_max: connections_max(attributes)?,
-            decoding: Decoding::of(attributes)?,
+            decoding: match is_stream {
+                true => Decoding::of(attributes)?,
+                false => Decoding::of_datagrams(attributes)?,
+            },
         })
     }
 
@@ -189,5 +194,8 @@ mod tests {
         assert_eq!(error, "`kind` = \"packet\": expected one of \"stream\", \"datagram\"");
         let values = [("path", "a".into()), ("connections_max", 65_537.into())];
         assert!(refused::<UnixSource>(&values).contains("from 1 to 65536"));
+        let csv = [("path", "a".into()), ("codec", "csv".into()), ("kind", "datagram".into())];
+        assert!(refused::<UnixSource>(&csv).starts_with("`csv_header` = true: expected false for"));
+        assert!(prepared::<UnixSource>(&csv[..2]).is_ok());
     }
 }

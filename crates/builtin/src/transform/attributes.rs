@@ -28,7 +28,7 @@ Expressions are those of `json`. One that reads fields makes it necessary that t
 not, such as `'a constant'` or `attributes["file.path"]`, does not. Where a value is null the attribute is not set, and keeps no
 earlier value. Texts are set without quotes, other values as JSON. All expressions see the attributes as they came.
 
-A message that is no JSON object fails with the status 210, an expression without a value makes it fail with 211, and what is
+A message that is no JSON object, or has more than 128 levels, fails with the status 210, an expression without a value makes it fail with 211, and what is
 more than the attributes of a message may have makes it fail with 201.
 "#,
 };
@@ -123,8 +123,8 @@ impl Component for SetAttributes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::factory::TOO_LARGE;
     use crate::factory::testing::{component, list, map, message, refused};
+    use crate::status::TOO_LARGE;
     use crate::transform::{NO_VALUE, NOT_JSON};
     use stageline_component::{ATTRIBUTES_MAX, Value};
 

@@ -1,19 +1,17 @@
 //! Folds messages into one.
 
 use super::NOT_JSON;
-use crate::factory::{Plan, answer, defaulted, too_large};
+use crate::factory::{Plan, answer, defaulted, optional, too_large};
 use crate::json;
+use crate::status::NO_ROOM;
 use stageline_component::{
-    AttributeKind, Attributes, Buffer, Component, Error, Flush, Kind, Message, Report, Spec,
-    TooLarge,
+    AttributeError, AttributeKind, Attributes, Buffer, Component, Error, Flush, Kind, Message,
+    Report, Spec, TooLarge,
 };
 use std::time::Duration;
 
 /// How many messages may be folded into one.
 const COUNT_MAX: i64 = 1_000_000;
-
-/// The answer to a message that does not fit into a batch that holds others: it comes again, when they have gone.
-const NO_ROOM: Report = Report::retry(110);
 
 static SPEC: Spec = Spec {
     name: "batch",
@@ -44,11 +42,10 @@ static SPEC: Spec = Spec {
             "text",
             "What a batch is: `text`, the messages with separators between them, or `json`, an array of them.",
         ),
-        defaulted(
+        optional(
             "separator",
             AttributeKind::Text,
-            "\n",
-            "What stands between two messages of a `text`.",
+            "What stands between two messages of a `text`: LF, unless set. Between those of `json` it is a comma.",
         ),
     ],
     doc: r#"
@@ -58,12 +55,12 @@ The messages of a batch are held, and settled together with the one that goes on
 it. That is the last one, which made the batch complete, or the first, if it became too old or the run ends. Its
 attributes are those of the batch. Each instance fills batches of its own.
 
-A message that is held takes a slot of the pipeline: where there are fewer slots than `count`, batches go on by age.
+A message that is held takes a slot of the window: where that has fewer than `count`, batches go on when it is full.
 
 A batch goes on early, when another message as large as the largest one of it might not fit. Should one not fit after all,
-it is asked for again (status 110), when the batch has gone. With `format = "json"`, a message that is no JSON value
-fails with the status 210, and one that is too large for an array of its own with 201. Nothing is allocated for a
-message once the buffer has the size of a batch.
+the batch goes on, and it is asked for again (status 110). With `format = "json"`, a message that is no JSON value, or has
+more than 128 levels of arrays and objects, fails with the status 210, and one that is too large for an array of its own
+with 201. Nothing is allocated for a message once the buffer has the size of a batch.
 "#,
 };
 
@@ -91,11 +88,21 @@ impl Plan for Batch {
     fn new(attributes: &Attributes) -> Result<Self, Error> {
         let count = attributes.integer_in("count", 1..=COUNT_MAX)?.unwrap_or(1);
         let bytes = attributes.size("bytes").unwrap_or(u64::MAX);
-        let separator = attributes.text("separator").unwrap_or_default();
-        let frame = if attributes.text("format") == Some("json") {
-            Frame { is_json: true, before: b"[", between: b",".to_vec(), behind: b"]" }
-        } else {
-            Frame { is_json: false, before: b"", between: separator.into(), behind: b"" }
+        let separator = attributes.text("separator");
+        let is_json = attributes.text("format") == Some("json");
+        let frame = match separator {
+            Some(separator) if is_json => {
+                let expected =
+                    "none with `format` = \"json\", where a comma stands between two messages";
+                return Err(
+                    AttributeError::invalid("separator", &separator.into(), expected).into()
+                );
+            }
+            _ if is_json => Frame { is_json, before: b"[", between: b",".to_vec(), behind: b"]" },
+            separator => {
+                let between = separator.unwrap_or("\n").into();
+                Frame { is_json, before: b"", between, behind: b"" }
+            }
         };
         Ok(Self {
             count: count as usize,
@@ -107,7 +114,7 @@ impl Plan for Batch {
 
     fn component(&self) -> Result<Box<dyn Component>, Error> {
         let folded = Buffer::default();
-        Ok(Box::new(Folds { plan: self.clone(), folded, count: 0, largest: 0 }))
+        Ok(Box::new(Folds { plan: self.clone(), folded, count: 0, largest: 0, expected: 0 }))
     }
 }
 
@@ -119,6 +126,8 @@ struct Folds {
     count: usize,
     /// What the largest of them takes.
     largest: usize,
+    /// What one takes that had no room and comes again: until then there is to be room for it.
+    expected: usize,
 }
 
 impl Folds {
@@ -148,7 +157,8 @@ impl Folds {
     fn is_complete(&self, max: usize) -> bool {
         let Batch { count, bytes, frame, .. } = &self.plan;
         let is_full = self.folded.len() + frame.behind.len() >= *bytes;
-        self.count >= *count || is_full || self.size_with(self.largest) > max
+        let next = self.largest.max(self.expected);
+        self.count >= *count || is_full || self.size_with(next) > max
     }
 
     /// The message goes on with all that was folded.
@@ -190,7 +200,12 @@ impl Component for Folds {
             if self.count == 0 {
                 return too_large(message, TooLarge { wanted, max });
             }
+            self.expected = self.expected.max(data.len());
+            message.let_go();
             return answer(message, NO_ROOM, "no room in the batch: it must go on first");
+        }
+        if message.attempt() > 1 && data.len() >= self.expected {
+            self.expected = 0;
         }
         if let Err(error) = self.add(data) {
             self.empty();
@@ -204,8 +219,8 @@ impl Component for Folds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::factory::TOO_LARGE;
     use crate::factory::testing::{component, message, refused};
+    use crate::status::TOO_LARGE;
     use stageline_component::Value;
     use stageline_component::host::Call;
 
@@ -318,8 +333,15 @@ mod tests {
         let mut large = small("22222222");
         assert_eq!(run.call(&mut large, None), NO_ROOM);
         assert_eq!(large.description(), "no room in the batch: it must go on first");
+        assert_eq!(large.hold_at_most(), Duration::ZERO, "which it does now");
         assert_eq!(run.flush(Flush::Age), "[1]");
-        assert_eq!(run.send(large), Ok("[22222222]".into()));
+        // Until it comes again there is room for it after each one.
+        assert_eq!(run.send(small("2")), Ok("[2]".into()));
+        large.prepare(Call { attempt: 2, flush: None, held: 0 });
+        assert_eq!(run.batch.handle(&mut large), Report::DONE);
+        assert_eq!(text(&large), "[22222222]");
+        assert_eq!(run.send(small("3")), HELD);
+        assert_eq!(run.flush(Flush::Age), "[3]");
         let mut larger = small("333333333");
         assert_eq!(run.call(&mut larger, None), TOO_LARGE);
         assert!(larger.description().contains("11 bytes are more than the 10"));
@@ -350,5 +372,11 @@ mod tests {
             let error = refused::<Batch>(&[(name, value)]);
             assert!(error.starts_with(expected), "{error}");
         }
+        let both = [("format", "json".into()), ("separator", ";".into())];
+        let error = refused::<Batch>(&both);
+        assert!(
+            error.starts_with("`separator` = \";\": expected none with `format` = \"json\""),
+            "{error}"
+        );
     }
 }

@@ -3,6 +3,7 @@
 use crate::codec::HEADER;
 use crate::factory::{Plan, answer, defaulted, optional, texts, too_large};
 use crate::json::{self, write_string};
+use crate::status::{NO_HEADER, NO_RECORD, NOT_OF_TYPE};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use stageline_component::{
     AttributeError, AttributeKind, Attributes, Buffer, Component, Error, Kind, Message, Report,
@@ -62,18 +63,9 @@ stays a text. Quotes make no difference to that.
 
 A message without a header fails with the status 215. One whose record has another number of fields than the header,
 that is more than one record or no UTF-8 fails with 216. A field that is not what its type says makes the message fail
-with 217 and is named. Nothing is allocated for a message, unless its header is another than that of the one before.
+with 217 and is named, and one whose result is larger than a message may be with 201. Nothing is allocated for a message, unless its header is another than that of the one before.
 "#,
 };
-
-/// The names of the fields are not known.
-const NO_HEADER: Report = Report::fail(215);
-
-/// The message is no record with as many fields as the header.
-const NO_RECORD: Report = Report::fail(216);
-
-/// A field is not of its type.
-const NOT_OF_TYPE: Report = Report::fail(217);
 
 /// What becomes of records.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 use super::*;
-use crate::factory::TOO_LARGE;
 use crate::factory::testing::{component, list, map, message, refused};
+use crate::status::TOO_LARGE;
 
 /// What becomes of a record: the object, or what is said about it.
 fn made(values: &[(&str, Value)], record: &str) -> (Report, String) {

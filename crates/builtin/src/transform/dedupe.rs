@@ -52,7 +52,7 @@ follows does not fail, or remember `within` less than the time until it is sent 
 A key takes 16 bytes of hash, which is keyed anew in every run, and about 60 in all. Two keys of a million have the
 same hash once in 10^26 runs. Nothing is allocated for a message once the memory has grown to its size.
 
-What is no JSON object fails with the status 210 if the key reads fields, and a key without a value with 211.
+What is no JSON object, or has more than 128 levels, fails with the status 210 if the key reads fields, and a key without a value with 211.
 "#,
 };
 

@@ -1,6 +1,7 @@
 //! Decompresses messages.
 
 use crate::factory::{Plan, answer, defaulted, too_large};
+use crate::status::NOT_GZIP;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use stageline_component::{
     AttributeKind, Attributes, Buffer, Component, Error, Kind, Message, Report, Spec, TooLarge,
@@ -26,9 +27,6 @@ byte. One that would become larger than `size_max` fails with 201, as soon as it
 Nothing is allocated for a message once the buffer is as large as the largest one.
 "#,
 };
-
-/// The message is no whole gzip file.
-pub(super) const NOT_GZIP: Report = Report::fail(219);
 
 /// The flags of a head.
 const HAS_CRC: u8 = 2;
@@ -90,7 +88,16 @@ fn head_end(file: &[u8], start: usize) -> Result<usize, Bad> {
         let rest = file.get(at..).ok_or_else(cut)?;
         at += 1 + rest.iter().position(|&byte| byte == 0).ok_or_else(cut)?;
     }
-    at += if flags & HAS_CRC == 0 { 0 } else { 2 };
+    if flags & HAS_CRC != 0 {
+        let sum: &[u8; 2] = file.get(at..).and_then(<[u8]>::first_chunk).ok_or_else(cut)?;
+        let mut crc = Crc::new();
+        crc.update(&file[start..at]);
+        // (The lower half of it.)
+        if *sum != (crc.sum() as u16).to_le_bytes() {
+            return Err(Bad::Gzip("the check sum of the head is another", at));
+        }
+        at += sum.len();
+    }
     if at <= file.len() { Ok(at) } else { Err(cut()) }
 }
 
@@ -112,6 +119,17 @@ impl Decompresses {
                 Some(zeros) => return Err(Bad::Gzip("bytes behind the end", at + zeros)),
             }
         }
+    }
+
+    /// Puts what was unpacked in the place of the file. Where that has no room, nothing changes.
+    fn put(&mut self, data: &mut Buffer) -> Result<(), TooLarge> {
+        let (wanted, max) = (self.out.len(), data.max());
+        if wanted > max {
+            return Err(TooLarge { wanted, max });
+        }
+        // The file itself goes nowhere: it may be larger than what is unpacked may be.
+        data.clear();
+        data.swap(&mut self.out)
     }
 
     /// Appends what is in a member, and says where it ends.
@@ -171,7 +189,7 @@ impl Decompresses {
 impl Component for Decompresses {
     fn handle(&mut self, message: &mut Message) -> Report {
         let read = self.file(message.data());
-        match read.and_then(|()| Ok(message.data_mut().swap(&mut self.out)?)) {
+        match read.and_then(|()| Ok(self.put(message.data_mut())?)) {
             Ok(()) => Report::DONE,
             Err(Bad::TooLarge(error)) => too_large(message, error),
             Err(Bad::Gzip(what, at)) => {
@@ -184,8 +202,8 @@ impl Component for Decompresses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::factory::TOO_LARGE;
     use crate::factory::testing::{component, message, refused};
+    use crate::status::TOO_LARGE;
     use flate2::{Compression, GzBuilder, write::GzEncoder};
     use std::io::Write;
 
@@ -222,8 +240,13 @@ mod tests {
         assert_eq!(read(&two).unwrap(), b"named, and another");
         let mut with_crc = gzip(b"x");
         with_crc[3] = HAS_CRC;
-        with_crc.splice(10..10, [1, 2]);
+        let mut crc = Crc::new();
+        crc.update(&with_crc[..10]);
+        with_crc.splice(10..10, (crc.sum() as u16).to_le_bytes());
         assert_eq!(read(&with_crc).unwrap(), b"x");
+        with_crc[11] ^= 1;
+        let what = "not a gzip file: the check sum of the head is another at byte 10";
+        assert_eq!(read(&with_crc).unwrap_err(), (NOT_GZIP, what.to_owned()));
         for len in 0..named.len() {
             assert_eq!(read(&named[..len]).unwrap_err().0, NOT_GZIP, "cut at {len}");
         }
@@ -289,6 +312,22 @@ mod tests {
             assert_eq!(component.handle(&mut message(gzip(&vec![b'a'; len]))), report, "{len}");
         }
         assert_eq!(read(&bomb).unwrap_err().0, TOO_LARGE, "more than a message may have");
+    }
+
+    #[test]
+    fn the_size_of_the_file_itself_does_not_count() {
+        let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(1000).collect();
+        let file = gzip(&noise);
+        assert!(file.len() > 1001, "{}", file.len());
+        let mut component = component::<Gunzip>(&[("size_max", 1000.into())]);
+        let mut of = message(&file);
+        assert_eq!(component.handle(&mut of), Report::DONE, "{}", of.description());
+        assert_eq!(of.data(), noise);
+        let mut small = Message::new(8, 40);
+        let packed = gzip(&[b'a'; 41]);
+        small.set_data(&packed).unwrap();
+        assert_eq!(component.handle(&mut small), TOO_LARGE);
+        assert_eq!(small.data(), packed, "nothing has changed");
     }
 
     #[test]

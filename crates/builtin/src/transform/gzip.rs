@@ -1,6 +1,7 @@
 //! Compresses messages.
 
 use crate::factory::{Plan, answer, defaulted, too_large};
+use crate::status::NOT_COMPRESSED;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 use stageline_component::{
     AttributeKind, Attributes, Buffer, Component, Error, Kind, Message, Report, Spec, TooLarge,
@@ -20,16 +21,14 @@ static SPEC: Spec = Spec {
     s.gzip { level = 1 }
 
 The result has neither a name nor a time in it, so the same message gives the same bytes. A message that is larger then
-than a message may be fails with the status 201. The compressor, of 300 KiB, is kept from one message to the next, and
+than a message may be fails with the status 201, and with 229 one at which the compressor gives up. The compressor, of
+300 KiB, is kept from one message to the next, and
 nothing is allocated for a message.
 "#,
 };
 
 /// The bytes before what is compressed: no name, no time, an unknown system.
 const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-
-/// Messages would not be compressed.
-const NOT_COMPRESSED: Report = Report::fail(218);
 
 /// How hard.
 pub(crate) struct Gzip {
@@ -107,8 +106,8 @@ impl Component for Compresses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::factory::TOO_LARGE;
     use crate::factory::testing::{component, message, refused};
+    use crate::status::TOO_LARGE;
     use flate2::read::GzDecoder;
     use std::io::Read;
 

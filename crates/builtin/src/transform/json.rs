@@ -50,7 +50,7 @@ static SPEC: Spec = Spec {
     s.json { filter = 'dep_delay > 30 && carrier == "UA"', select = { "flight", "dep_delay" } }
     s.json { rename = { dep_delay = "delay" }, set = { hours = "double(dep_delay) / 60.0", source = "'nyc'", version = 2 } }
 
-Each message must be one JSON object. Anything else fails with the status 210, and the description says what is wrong
+Each message must be one JSON object, of at most 128 levels of arrays and objects, itself included. Anything else fails with the status 210, and the description says what is wrong
 at which byte.
 
 **Order.** `filter`, `rename`, `set`, `remove`, `select`. The last three take fields by their new names. Expressions see
@@ -63,9 +63,13 @@ the message as it came. A field takes the place of another one whose name it get
 - Fields are variables: `dep_delay`, nested ones `user.name`. `this` is the whole message: `this.int` is a field with the name
   of a type, `this["a b"]` one with a space, and `has(this.user)` says whether there is one.
 - `attributes["file.path"]` is an attribute of the message.
-- What is not there is null, and null is unknown, as in SQL: `dep_delay > 30` is not true, `dep_delay + 1` is null.
+- What is not there is null, and null is unknown, as in SQL: `dep_delay > 30` is not true, `dep_delay + 1` is null. But `==` and
+  `!=` compare null as a value: `carrier == null` and `carrier != "UA"` are true where there is no carrier;
+  `has(this.carrier) && carrier != "UA"` is not.
+- An element of a list that is not there, as `tags[5]`, makes all of the expression unknown.
 - Numbers are whole or not, as they are written, and arithmetic does not mix them: `double(distance) / 60.0`.
 - An expression that has no value, as `carrier > 5` for a text, makes the message fail with the status 211.
+- A result that is larger than a message may be fails with the status 201.
 - `set = { name = "user.name" }` copies the value as it is written.
 
 **Cost.** Values that are kept are copied as they stand. Nothing is allocated for a filter that compares fields with

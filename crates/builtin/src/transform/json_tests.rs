@@ -1,6 +1,6 @@
 use super::*;
-use crate::factory::TOO_LARGE;
 use crate::factory::testing::{component, list, map, message, refused};
+use crate::status::TOO_LARGE;
 use crate::transform::{NO_VALUE, NOT_JSON};
 
 const FLIGHT: &str = r#"{"carrier":"UA", "flight":1545, "dep_delay": 31,"price":2.50,"note":"a\u0041","user":{"name":"x"},"gone":null}"#;

@@ -4,6 +4,7 @@ use super::key::{KEY, Key, KeyMaker};
 use super::not_json;
 use crate::factory::{Plan, answer, defaulted, optional, required, too_large};
 use crate::json::{Finder, Paths, write_string};
+use crate::status::NOT_FOUND;
 use stageline_component::{
     AttributeError, AttributeKind, Attributes, Buffer, Component, Error, Kind, Message, Report,
     Spec, TooLarge, Value,
@@ -16,9 +17,6 @@ const ROWS_MAX: usize = 10_000_000;
 
 /// How many bytes the fields of a row make at most.
 const ROW_MAX: usize = 1 << 20;
-
-/// No row has the key.
-const NOT_FOUND: Report = Report::fail(218);
 
 static SPEC: Spec = Spec {
     name: "lookup",
@@ -52,6 +50,9 @@ static SPEC: Spec = Spec {
 The table is read once, when the script is, and kept in memory for all threads. Its values are texts; of rows with the
 same key the last counts. The fields are put at the end of the object: one that it has already is there twice then, and
 the last counts. Nothing is allocated for a message.
+
+A message that is no JSON object, or has more than 128 levels, fails with the status 210, one whose key has no value with 211, and one that would be larger
+than a message may be with 201.
 "#,
 };
 

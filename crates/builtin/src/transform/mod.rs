@@ -21,6 +21,7 @@ use crate::Builtin;
 use crate::expression::{Expression, Places, WriteError};
 use crate::factory::{answer, builtin, too_large};
 use crate::json::Malformed;
+use crate::status::{NO_VALUE, NOT_JSON};
 use stageline_component::{AttributeError, Message, Report, Value};
 use std::fmt;
 
@@ -38,12 +39,6 @@ pub(crate) const ALL: &[Builtin] = &[
     builtin::<sample::Sample>(),
     builtin::<template::Render>(),
 ];
-
-/// The message is no JSON object.
-const NOT_JSON: Report = Report::fail(210);
-
-/// An expression has no value for the message.
-const NO_VALUE: Report = Report::fail(211);
 
 #[cold]
 fn not_json(message: &mut Message, error: Malformed) -> Report {

@@ -2,6 +2,7 @@
 
 use crate::factory::{Plan, answer, defaulted, required, too_large};
 use crate::json::write_string;
+use crate::status::{MISMATCH, NOT_TEXT};
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use stageline_component::{
     AttributeError, AttributeKind, Attributes, Buffer, Component, Error, Kind, Message, Report,
@@ -36,22 +37,17 @@ static SPEC: Spec = Spec {
         ),
     ],
     doc: r#"
-    s.regex { pattern = [[^(?<host>\S+) \S+ \S+ \[(?<time>[^\]]+)\] "(?<request>[^"]*)" (?<status>\d+)]] }
+    s.regex { pattern = [=[^(?<host>\S+) \S+ \S+ \[(?<time>[^\]]+)\] "(?<request>[^"]*)" (?<status>\d+)]=] }
 
 The syntax is that of the crate `regex`: no look-around, no references back, and time in proportion to the length of the
 message, whatever the pattern. The values are texts. A group that took no part is null in JSON, and not set as an
 attribute. With `to = "attributes"` the message stays as it is.
 
 A message that does not match fails with the status 213, unless `on_mismatch` says something else; one in which a group is no
-UTF-8, where JSON is to come out, fails with 214 and says at which byte. Nothing is allocated for a message.
+UTF-8, where JSON is to come out, fails with 214 and says at which byte, and one whose result is larger than a message
+may be with 201. Nothing is allocated for a message.
 "#,
 };
-
-/// The message does not match.
-const MISMATCH: Report = Report::fail(213);
-
-/// What a group took is no text.
-const NOT_TEXT: Report = Report::fail(214);
 
 /// The pattern, and what is done with its groups.
 #[derive(Clone)]
@@ -193,8 +189,8 @@ impl Component for Extracts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::factory::TOO_LARGE;
     use crate::factory::testing::{component, message, refused};
+    use crate::status::TOO_LARGE;
     use stageline_component::Value;
 
     const PATTERN: &str = r"(?<word>\w+)=(?<number>\d+)?";

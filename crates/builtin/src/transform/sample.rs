@@ -37,7 +37,7 @@ With a `key`, the hash of its text decides, which is the same on every machine a
 null is dropped. Without, each message is decided on its own; where there are several workers, each has its own
 sequence of random numbers, or counts for itself, so `seed` makes a run repeatable only with one worker.
 
-What is no JSON object fails with the status 210 if the key reads fields, and a key without a value with 211. Nothing is
+What is no JSON object, or has more than 128 levels, fails with the status 210 if the key reads fields, and a key without a value with 211. Nothing is
 allocated for a key that is a field.
 "#,
 };

@@ -1,16 +1,22 @@
 //! Writes messages by a template.
 
+mod names;
+mod values;
+
 use super::not_json;
 use crate::factory::{Plan, answer, defaulted, required, too_large};
 use crate::json::{Finder, Paths};
+use crate::status::NOT_RENDERED;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value as Variable};
+use names::names;
 use stageline_component::{
     AttributeError, AttributeKind, Attributes, Buffer, Component, Error, Kind, Message, Report,
     Spec, TooLarge,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use values::{NoNumber, variable};
 
 /// How many bytes a template has at most.
 const SOURCE_MAX: usize = 256 * 1024;
@@ -45,16 +51,19 @@ static SPEC: Spec = Spec {
 
 The variables are the fields of the message, which must then be a JSON object; `this` is the object as a whole, `data` the
 message as a text, whatever it is, and `attributes["file.path"]` an attribute. A template that names no field needs no
-JSON. `{{ this | tojson }}` writes JSON. Nothing is escaped but by such a filter.
+JSON. `{{ this | tojson }}` writes JSON. Nothing is escaped but by such a filter. A field comes before a function of
+Jinja of the same name, as `range` or `dict`, unless the template only calls it.
 
-A message that is no JSON object fails with the status 210; one for which the template cannot be written, as it names
+A number keeps its digits where the template does nothing with its field but print it: `{{ price }}`, `{{ order.price }}`. A
+field that it uses in any other place as well, as in `{{ price * 2 }}` or `{% if price > 1 %}`, is a number to compute with: a
+whole one of 128 bits, or one of 64 bits with a fraction, so that `2.50` is written as `2.5`. A number that is too large
+for that, as `1e400`, fails as what is not there does.
+
+A message that is no JSON object, or has more than 128 levels, fails with the status 210; one for which the template cannot be written, as it names
 something that is not there, fails with 212 and a description that says in which line of the template. A result that is larger
 than a message may be fails with 201. The fields that the template names are allocated for each message.
 "#,
 };
-
-/// The template cannot be written for the message.
-const NOT_RENDERED: Report = Report::fail(212);
 
 /// The template, and what it reads.
 #[derive(Clone)]
@@ -63,10 +72,20 @@ pub(crate) struct Render(Arc<Shared>);
 struct Shared {
     environment: Environment<'static>,
     paths: Paths,
-    /// The fields that it names, and where they are found.
-    fields: Vec<(String, usize)>,
+    /// The fields that it names.
+    fields: Vec<Named>,
+    /// Whether the message must be a JSON object: any of them is nothing else.
+    needs_json: bool,
     reads_data: bool,
     reads_attributes: bool,
+}
+
+struct Named {
+    name: String,
+    /// Where it is found.
+    place: usize,
+    /// Nothing is done with it but to print it.
+    is_printed: bool,
 }
 
 impl Plan for Render {
@@ -94,22 +113,27 @@ impl Plan for Render {
             .add_template_owned(NAME, source.to_owned())
             .map_err(|error| wrong(format!("a template: {}", described(&error))))?;
         let template = environment.get_template(NAME);
-        let names =
+        let open =
             template.map(|template| template.undeclared_variables(false)).unwrap_or_default();
         let mut shared = Shared {
             paths: Paths::default(),
             fields: Vec::new(),
-            reads_data: names.contains(DATA),
-            reads_attributes: names.contains(ATTRIBUTES),
+            needs_json: false,
+            reads_data: open.contains(DATA),
+            reads_attributes: open.contains(ATTRIBUTES),
             environment,
         };
-        let is_global = |name: &str| shared.environment.globals().any(|(known, _)| known == name);
-        for name in names.into_iter().filter(|name| name != DATA && name != ATTRIBUTES) {
-            if !is_global(&name) {
-                let path = if name == THIS { None } else { Some(name.as_str()) };
-                let place = shared.paths.add(path);
-                shared.fields.push((name, place));
+        let names = names(source);
+        for name in open.into_iter().filter(|name| name != DATA && name != ATTRIBUTES) {
+            let uses = names.get(name.as_str()).copied().unwrap_or_default();
+            let is_global = shared.environment.globals().any(|(known, _)| known == name);
+            if is_global && uses.calls && !uses.prints && !uses.computes {
+                continue;
             }
+            shared.needs_json |= !is_global;
+            let place = shared.paths.add(Some(name.as_str()).filter(|name| *name != THIS));
+            let is_printed = uses.prints && !uses.calls && !uses.computes;
+            shared.fields.push(Named { name, place, is_printed });
         }
         Ok(Self(Arc::new(shared)))
     }
@@ -134,18 +158,23 @@ struct Renders {
 
 /// Why nothing was written.
 enum Bad {
+    Number(String, NoNumber),
     Template(minijinja::Error),
     TooLarge,
 }
 
 impl Renders {
-    fn variables(&self, message: &Message) -> BTreeMap<String, Variable> {
+    fn variables(
+        &self,
+        message: &Message,
+        is_json: bool,
+    ) -> Result<BTreeMap<String, Variable>, Bad> {
         let data = message.data();
         let mut variables = BTreeMap::new();
-        for (name, place) in &self.shared.fields {
-            // What the finder has checked is JSON, and a number that is none of 64 bits has a fraction.
-            let value = self.finder.get(*place, data).map(sonic_rs::from_str::<Variable>);
-            if let Some(Ok(value)) = value {
+        for Named { name, place, is_printed } in self.shared.fields.iter().filter(|_| is_json) {
+            if let Some(raw) = self.finder.get(*place, data) {
+                let value = variable(raw, *is_printed);
+                let value = value.map_err(|number| Bad::Number(name.clone(), number))?;
                 variables.insert(name.clone(), value);
             }
         }
@@ -158,11 +187,11 @@ impl Renders {
             let all: BTreeMap<String, Variable> = all.collect();
             variables.insert(ATTRIBUTES.to_owned(), all.into());
         }
-        variables
+        Ok(variables)
     }
 
-    fn render(&mut self, message: &Message) -> Result<(), Bad> {
-        let variables = Variable::from(self.variables(message));
+    fn render(&mut self, message: &Message, is_json: bool) -> Result<(), Bad> {
+        let variables = Variable::from(self.variables(message, is_json)?);
         self.out.clear();
         let template = self.shared.environment.get_template(NAME).map_err(Bad::Template)?;
         match template.render_captured_to(variables, &mut self.out) {
@@ -175,8 +204,13 @@ impl Renders {
 
 impl Component for Renders {
     fn handle(&mut self, message: &mut Message) -> Report {
-        if !self.shared.fields.is_empty()
-            && let Err(error) = self.finder.find(message.data())
+        let found = match self.shared.fields.is_empty() {
+            true => Ok(()),
+            false => self.finder.find(message.data()),
+        };
+        let is_json = found.is_ok();
+        if let Err(error) = found
+            && self.shared.needs_json
         {
             return not_json(message, error);
         }
@@ -184,12 +218,16 @@ impl Component for Renders {
         if self.out.max() != max {
             self.out = Buffer::new(max);
         }
-        match self.render(message) {
+        match self.render(message, is_json) {
             Ok(()) => match message.data_mut().swap(&mut self.out) {
                 Ok(()) => Report::DONE,
                 Err(error) => too_large(message, error),
             },
             Err(Bad::TooLarge) => too_large(message, TooLarge { wanted: usize::MAX, max }),
+            Err(Bad::Number(name, NoNumber(digits))) => {
+                let text = format_args!("`{name}`: a number too large to compute with: {digits}");
+                answer(message, NOT_RENDERED, text)
+            }
             Err(Bad::Template(error)) => answer(message, NOT_RENDERED, described(&error)),
         }
     }
@@ -198,8 +236,8 @@ impl Component for Renders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::factory::TOO_LARGE;
     use crate::factory::testing::{component, message, refused};
+    use crate::status::TOO_LARGE;
     use crate::transform::NOT_JSON;
     use stageline_component::Value;
 
@@ -237,6 +275,71 @@ mod tests {
                 "{source}"
             );
         }
+    }
+
+    #[test]
+    fn numbers_that_are_only_printed_keep_their_digits() {
+        let numbers =
+            ["1.0", "2.50", "1e3", "-0", "1E400", "0.10000000000000000001", "1e-999", "7"];
+        let large = "9".repeat(400);
+        for number in numbers.into_iter().chain([large.as_str()]) {
+            let data = format!(r#"{{"n":{number},"o":{{"n":[{number}]}}}}"#);
+            let done = |text: String| (Report::DONE, text);
+            assert_eq!(rendered("{{ n }}{{- o.n[0] }}", true, &data), done(number.repeat(2)));
+            assert_eq!(rendered("{{ this['n'] }}", true, &data), done(number.to_owned()));
+            assert_eq!(rendered("{{ o }}", true, &data), done(format!("{{'n': [{number}]}}")));
+        }
+    }
+
+    #[test]
+    fn numbers_are_computed_with_or_fail() {
+        let cases = [
+            ("{{ n * 2 }}", "2.50", "5.0"),
+            ("{{ n }}{% if n > 2 %} {{ n }}{% endif %}", "2.50", "2.5 2.5"),
+            ("{{ n + 1 }}", "123456789012345678901234567890", "123456789012345678901234567891"),
+            (
+                "{{ n - 1 }}",
+                "340282366920938463463374607431768211455",
+                "340282366920938463463374607431768211454",
+            ),
+            ("{{ [n] | tojson }}", "1e3", "[1000.0]"),
+            ("{{ n + 0 }}", "-0", "0"),
+        ];
+        for (source, number, expected) in cases {
+            let data = format!(r#"{{"n":{number}}}"#);
+            assert_eq!(
+                rendered(source, true, &data),
+                (Report::DONE, expected.to_owned()),
+                "{source}"
+            );
+        }
+        for number in ["1e400", "-1e400", "1234567890123456789012345678901234567890"] {
+            for strict in [true, false] {
+                let (report, text) =
+                    rendered("{{ n + 1 }}", strict, &format!(r#"{{"n":{number}}}"#));
+                assert_eq!(report, NOT_RENDERED);
+                assert_eq!(text, format!("`n`: a number too large to compute with: {number}"));
+            }
+        }
+    }
+
+    #[test]
+    fn fields_come_before_what_jinja_has_of_that_name() {
+        let data = r#"{"range":"near","dict":{"a":1},"debug":2}"#;
+        let source = "{{ range }} {{ dict.a }} {{ debug + 1 }}";
+        assert_eq!(rendered(source, true, data), (Report::DONE, "near 1 3".to_owned()));
+        let source = "{% for i in range(2) %}{{ i }}{% endfor %}";
+        assert_eq!(rendered(source, true, data), (Report::DONE, "01".to_owned()));
+        assert_eq!(rendered(source, true, "no JSON"), (Report::DONE, "01".to_owned()));
+        let source = "{% if dict is undefined %}none{% else %}{{ dict(a=1).a }}{% endif %}";
+        assert_eq!(rendered(source, true, "no JSON"), (Report::DONE, "1".to_owned()));
+    }
+
+    #[test]
+    fn every_value_that_is_json_is_a_variable() {
+        let data = r#"{"half":"a\ud800b","nul":"\u0000","twice":1,"twice":2}"#;
+        let expected = (Report::DONE, "a\u{fffd}b \0 2".to_owned());
+        assert_eq!(rendered("{{ half }} {{ nul }} {{ twice }}", true, data), expected);
     }
 
     #[test]
