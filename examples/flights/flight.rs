@@ -239,7 +239,7 @@ impl<'r> Columns<'r> {
     /// A time of day, `HHMM` without leading zeros; 2400 is midnight at the day's end.
     fn clock(&mut self) -> Result<u16, Malformed> {
         let time = self.text()?.parse().ok();
-        time.filter(|time| *time <= 2400 && time % 100 < 60)
+        time.filter(|time| *time <= 2400 && *time % 100 < 60)
             .ok_or_else(|| self.malformed("a time from 0 to 2400"))
     }
 

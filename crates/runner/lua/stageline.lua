@@ -20,10 +20,17 @@ function message:get(name) end
 ---@param value string?
 function message:set(name, value) end
 
----@return table
+---The message, which must be JSON of at most 127 levels of arrays and objects. Null is `stageline.NULL`, which is true in a condition. Whole numbers from -2^63 to
+---2^63 - 1 are integers, and exact; larger ones become floats, as those with a fraction or an exponent are: of 64 bits,
+---which keep 15 digits. `data` has all of them. A number that is too large for a float, as `1e400`, is an error.
+---@return any
 function message:json() end
 
----@param value table
+---A table with elements is written as an array, another one as an object, its fields by name; one that was an empty array
+---in `json()` is one again. A field that is nil is none: `stageline.NULL` is null. An error, and the message stays as it
+---is, if there is a number that is not finite, a text that is no UTF-8, a function, a table with both elements and names, or
+---more than 128 levels.
+---@param value any
 function message:set_json(value) end
 
 function message:lead() end
@@ -68,12 +75,12 @@ function message:hold(seconds) end
 ---@field retry stageline.Retry? How messages are retried where the stage says nothing else.
 ---@field on_failure "continue"|"stop"|nil Whether a message that fails ends the run.
 ---@field dag boolean? No message may come to a stage twice.
----@field drain_at_most string|number|nil How long the end may take after a signal.
+---@field drain_at_most string|number|nil How long the end may take after a signal or a failure that ends the run.
 ---@field source stageline.Component? Where messages come from.
 ---@field sources (stageline.Component|stageline.Stage)[]? Where they come from, with `to` for where they go.
 ---@field stages (stageline.Component|stageline.Stage)[]? What handles them, in order.
 ---@field sinks (stageline.Component|stageline.Stage)[]? What takes them, behind the stages.
----@field dead_letter stageline.Component? Gets what has failed, with the attributes `error.stage`, `error.status` and `error.text`.
+---@field dead_letter stageline.Component|stageline.Component[]|nil Gets what has failed, one component after the other, with the attributes `error.stage`, `error.status` and `error.text`.
 ---@field [integer] stageline.Component|stageline.Stage
 
 ---@class stageline
@@ -82,6 +89,7 @@ function message:hold(seconds) end
 ---@field RETRY integer
 ---@field FAIL integer
 ---@field DROP integer
+---@field NULL lightuserdata What null is in the JSON of a message.
 local stageline = {}
 
 ---@param pipeline stageline.Pipeline
@@ -106,7 +114,7 @@ function stageline.component(name, attributes) end
 function stageline.loadComponent(name_or_path, attributes) end
 
 ---@class stageline.attributes.stdin
----@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How bytes are parted into messages: `lines` that end with LF or CRLF; `ndjson`, lines of which empty ones are skipped; `csv`, records, whose quoted fields may have several lines; `length_prefixed`; `none`, as they are read.
+---@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How bytes are parted into messages: `lines` that end with LF or CRLF; `ndjson`, lines of which empty ones are skipped; `csv`, records, whose quoted fields may have several lines; `length_prefixed`; `none`, as they are read. A byte order mark of UTF-8 before the first text of `ndjson` or record of `csv` is left out.
 ---@field length? "u32"|"u16" For `length_prefixed`: the number before each message, big endian.
 ---@field delimiter? string|number For `csv`: what stands between two fields, one ASCII character.
 ---@field csv_header? boolean For `csv`: the first record is the header. It is no message; each message has it in the attribute `csv.header`.
@@ -119,10 +127,10 @@ function stageline.loadComponent(name_or_path, attributes) end
 function stageline.stdin(attributes) end
 
 ---@class stageline.attributes.file_source
----@field path any[]|string The files: a path, or several. `*`, `?`, `[ab]` and `**` stand for parts of names.
+---@field path any[]|string The files: a path, or several. `*`, `?`, `[ab]` and `**` stand for parts of names, unless a file is called so; `[*]`, `[?]` and `[[]` for these signs themselves.
 ---@field follow? boolean Whether to go on at the ends of the files, and to wait for more, and for more files.
 ---@field start? "beginning"|"end" Where to begin in the files that are there at the start, if they are followed.
----@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How bytes are parted into messages: `lines` that end with LF or CRLF; `ndjson`, lines of which empty ones are skipped; `csv`, records, whose quoted fields may have several lines; `length_prefixed`; `none`, as they are read.
+---@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How bytes are parted into messages: `lines` that end with LF or CRLF; `ndjson`, lines of which empty ones are skipped; `csv`, records, whose quoted fields may have several lines; `length_prefixed`; `none`, as they are read. A byte order mark of UTF-8 before the first text of `ndjson` or record of `csv` is left out.
 ---@field length? "u32"|"u16" For `length_prefixed`: the number before each message, big endian.
 ---@field delimiter? string|number For `csv`: what stands between two fields, one ASCII character.
 ---@field csv_header? boolean For `csv`: the first record is the header. It is no message; each message has it in the attribute `csv.header`.
@@ -138,7 +146,7 @@ function stageline.file_source(attributes) end
 ---@class stageline.attributes.tcp_source
 ---@field address string|number Where to listen: `127.0.0.1:9000`, `[::]:9000`, `localhost:9000`.
 ---@field connections_max? integer How many connections there are at most, from 1 to 65536. Others wait until one ends.
----@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How bytes are parted into messages: `lines` that end with LF or CRLF; `ndjson`, lines of which empty ones are skipped; `csv`, records, whose quoted fields may have several lines; `length_prefixed`; `none`, as they are read.
+---@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How bytes are parted into messages: `lines` that end with LF or CRLF; `ndjson`, lines of which empty ones are skipped; `csv`, records, whose quoted fields may have several lines; `length_prefixed`; `none`, as they are read. A byte order mark of UTF-8 before the first text of `ndjson` or record of `csv` is left out.
 ---@field length? "u32"|"u16" For `length_prefixed`: the number before each message, big endian.
 ---@field delimiter? string|number For `csv`: what stands between two fields, one ASCII character.
 ---@field csv_header? boolean For `csv`: the first record is the header. It is no message; each message has it in the attribute `csv.header`.
@@ -153,7 +161,7 @@ function stageline.tcp_source(attributes) end
 
 ---@class stageline.attributes.udp_source
 ---@field address string|number Where to receive: `127.0.0.1:9000`, `[::]:9000`.
----@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How bytes are parted into messages: `lines` that end with LF or CRLF; `ndjson`, lines of which empty ones are skipped; `csv`, records, whose quoted fields may have several lines; `length_prefixed`; `none`, as they are read.
+---@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How bytes are parted into messages: `lines` that end with LF or CRLF; `ndjson`, lines of which empty ones are skipped; `csv`, records, whose quoted fields may have several lines; `length_prefixed`; `none`, as they are read. A byte order mark of UTF-8 before the first text of `ndjson` or record of `csv` is left out.
 ---@field length? "u32"|"u16" For `length_prefixed`: the number before each message, big endian.
 ---@field delimiter? string|number For `csv`: what stands between two fields, one ASCII character.
 ---@field csv_header? boolean For `csv`: the first record is the header. It is no message; each message has it in the attribute `csv.header`.
@@ -170,7 +178,7 @@ function stageline.udp_source(attributes) end
 ---@field path string|number The file of the socket, which must not be there yet.
 ---@field kind? "stream"|"datagram" Whether others connect, or send datagrams.
 ---@field connections_max? integer How many connections there are at most, from 1 to 65536. Others wait until one ends.
----@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How bytes are parted into messages: `lines` that end with LF or CRLF; `ndjson`, lines of which empty ones are skipped; `csv`, records, whose quoted fields may have several lines; `length_prefixed`; `none`, as they are read.
+---@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How bytes are parted into messages: `lines` that end with LF or CRLF; `ndjson`, lines of which empty ones are skipped; `csv`, records, whose quoted fields may have several lines; `length_prefixed`; `none`, as they are read. A byte order mark of UTF-8 before the first text of `ndjson` or record of `csv` is left out.
 ---@field length? "u32"|"u16" For `length_prefixed`: the number before each message, big endian.
 ---@field delimiter? string|number For `csv`: what stands between two fields, one ASCII character.
 ---@field csv_header? boolean For `csv`: the first record is the header. It is no message; each message has it in the attribute `csv.header`.
@@ -207,7 +215,7 @@ function stageline.attributes(attributes) end
 ---@field bytes? string|number A batch that has so many bytes, separators included, goes on.
 ---@field age? string|number A batch whose first message is so old goes on.
 ---@field format? "text"|"json" What a batch is: `text`, the messages with separators between them, or `json`, an array of them.
----@field separator? string|number What stands between two messages of a `text`.
+---@field separator? string|number What stands between two messages of a `text`: LF, unless set. Between those of `json` it is a comma.
 
 ---Folds messages into one, which goes on when there are enough of them
 ---@param attributes stageline.attributes.batch?
@@ -327,10 +335,10 @@ function stageline.template(attributes) end
 function stageline.lua(attributes) end
 
 ---@class stageline.attributes.stdout
----@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the ends of lines within one; `csv`, records; `length_prefixed`; `none`, one behind the other.
+---@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the ends of lines within one; `csv`, records; `length_prefixed`, where a message that is longer than `length` can say fails (status 220); `none`, one behind the other.
 ---@field length? "u32"|"u16" For `length_prefixed`: the number before each message, big endian.
----@field csv_header? boolean For `csv`: the header, from the attribute `csv.header` of the first message that has it, is written first.
----@field batch? integer How many messages are written at once, at most, from 1 to 1000000.
+---@field csv_header? boolean For `csv`: the header, from the attribute `csv.header` of the first message, is written first. A message with another header, or with one where the first had none, fails (status 230); one without is written all the same.
+---@field batch? integer How many messages are written at once, at most, from 1 to 1000000. Of those that are to be written again, 1024 batches are kept; the messages of an older one fail (status 221).
 ---@field flush_every? string|number How long a message waits for others to be written with, up to 1h; with 0 it does not.
 
 ---Writes messages to the standard output
@@ -344,10 +352,10 @@ function stageline.stdout(attributes) end
 ---@field rotate_size? string|number A file that would have more bytes than this is finished, and another one begun.
 ---@field rotate_every? string|number A file that is as old as this is finished when the next messages are written, and another one begun.
 ---@field sync? "never"|"rotate"|"batch" When the system is to bring what it has to the disk: never, when a file is finished, or after each batch, before its messages are done.
----@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the ends of lines within one; `csv`, records; `length_prefixed`; `none`, one behind the other.
+---@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the ends of lines within one; `csv`, records; `length_prefixed`, where a message that is longer than `length` can say fails (status 220); `none`, one behind the other.
 ---@field length? "u32"|"u16" For `length_prefixed`: the number before each message, big endian.
----@field csv_header? boolean For `csv`: the header, from the attribute `csv.header` of the first message that has it, is written first.
----@field batch? integer How many messages are written at once, at most, from 1 to 1000000.
+---@field csv_header? boolean For `csv`: the header, from the attribute `csv.header` of the first message, is written first. A message with another header, or with one where the first had none, fails (status 230); one without is written all the same.
+---@field batch? integer How many messages are written at once, at most, from 1 to 1000000. Of those that are to be written again, 1024 batches are kept; the messages of an older one fail (status 221).
 ---@field flush_every? string|number How long a message waits for others to be written with, up to 1h; with 0 it does not.
 
 ---Writes messages to a file, or to one after the other
@@ -359,10 +367,10 @@ function stageline.file_sink(attributes) end
 ---@field address string|number Where to connect to: `127.0.0.1:9000`, `host:9000`.
 ---@field timeout? string|number How long connecting and writing may take, from 1ms to 1h.
 ---@field threads? integer How many threads of its own run it, from 1 to 256. Each has its own instance.
----@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the ends of lines within one; `csv`, records; `length_prefixed`; `none`, one behind the other.
+---@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the ends of lines within one; `csv`, records; `length_prefixed`, where a message that is longer than `length` can say fails (status 220); `none`, one behind the other.
 ---@field length? "u32"|"u16" For `length_prefixed`: the number before each message, big endian.
----@field csv_header? boolean For `csv`: the header, from the attribute `csv.header` of the first message that has it, is written first.
----@field batch? integer How many messages are written at once, at most, from 1 to 1000000.
+---@field csv_header? boolean For `csv`: the header, from the attribute `csv.header` of the first message, is written first. A message with another header, or with one where the first had none, fails (status 230); one without is written all the same.
+---@field batch? integer How many messages are written at once, at most, from 1 to 1000000. Of those that are to be written again, 1024 batches are kept; the messages of an older one fail (status 221).
 ---@field flush_every? string|number How long a message waits for others to be written with, up to 1h; with 0 it does not.
 
 ---Writes messages to a connection by TCP
@@ -388,8 +396,8 @@ function stageline.udp_sink(attributes) end
 ---@field key? any[]|string For `create`: the columns of the primary key. With it and `on_conflict = "replace"` a row that comes again takes its own place.
 ---@field on_conflict? "fail"|"ignore"|"replace" What becomes of a row that a constraint forbids: its whole batch fails, it is left out, or it takes the place of the other one.
 ---@field wal? boolean Whether the database gets a write-ahead log, so that others can read while it is written.
----@field timeout? string|number How long other connections that write are waited for, up to 1h.
----@field batch? integer How many messages are written at once, at most, from 1 to 1000000.
+---@field timeout? string|number How long other connections that write are waited for, up to 1h: with each batch, and when it is opened.
+---@field batch? integer How many messages are written at once, at most, from 1 to 1000000. Of those that are to be written again, 1024 batches are kept; the messages of an older one fail (status 221).
 ---@field flush_every? string|number How long a message waits for others to be written with, up to 1h; with 0 it does not.
 ---@field threads? integer How many threads of its own run it, from 1 to 256. Each has its own instance.
 

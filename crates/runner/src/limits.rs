@@ -33,3 +33,9 @@ pub const FAILURES_TOLD: u64 = 20;
 pub const VALUE_DEPTH_MAX: usize = 16;
 /// The entries of a table that a script may give as a value.
 pub const VALUE_ENTRIES_MAX: usize = 100_000;
+/// The problems of a script that are told one by one; those after are only counted.
+pub const PROBLEMS_TOLD: usize = 100;
+/// The characters of a problem that are shown.
+pub const TEXT_SHOWN: usize = 2000;
+/// The characters of a line of a script that are shown.
+pub const LINE_SHOWN: usize = 200;

@@ -104,6 +104,19 @@ fn a_wrong_script_ends_in_78_and_wrong_usage_in_2() {
 }
 
 #[test]
+fn a_number_of_workers_that_cannot_be_is_wrong_usage() {
+    let folder = script("s.pipeline { s.generator { count = 1 }, s.null {} }");
+    for workers in ["0", "257", "many"] {
+        let arguments = ["run", "main.lua", "--workers", workers];
+        let (code, _, err) = run(&mut stageline(&arguments, folder.path()), "");
+        assert!(code == 2 && err.contains(&format!("'{workers}' for '--workers <N>'")), "{err}");
+    }
+    let (code, _, err) =
+        run(&mut stageline(&["run", "main.lua", "--workers", "2"], folder.path()), "");
+    assert_eq!(code, 0, "{err}");
+}
+
+#[test]
 fn check_shows_the_pipeline() {
     let folder = script(
         "s.pipeline { s.stdin {}, { name = 'a', s.null {}, routes = { { status = 0, to = 'b' } } }, { name = 'b', s.null {} } }",
@@ -118,7 +131,20 @@ fn check_shows_the_pipeline() {
     }
     let folder = script("s.pipeline { s.stdin {}, { s.null {}, otherwise = 'end' }, s.count {} }");
     let (code, _, err) = run(&mut stageline(&["check", "main.lua"], folder.path()), "");
-    assert!(code == 0 && err.contains("warning: no message comes to the stage `count`"), "{err}");
+    assert!(code == 0, "{err}");
+    assert!(err.starts_with("warning: main.lua:2: no message comes to the stage `count`"), "{err}");
+}
+
+#[test]
+fn each_problem_says_what_it_is() {
+    let folder = script("s.null { x = 1 }\ns.pipeline { s.generator {}, { s.nul {}, name = 3 } }");
+    let (code, out, err) = run(&mut stageline(&["check", "main.lua"], folder.path()), "");
+    assert_eq!((code, out.as_str()), (78, ""));
+    let problems: Vec<_> = err.lines().filter(|line| !line.starts_with("    ")).collect();
+    assert_eq!(problems.len(), 3, "{err}");
+    let begins =
+        |(problem, line): (&&str, usize)| problem.starts_with(&format!("error: main.lua:{line}: "));
+    assert!(problems.iter().zip([2, 3, 3]).all(begins), "{err}");
 }
 
 #[test]
@@ -156,6 +182,27 @@ fn completions_and_the_man_page_are_written() {
     }
     let (code, out, _) = run(&mut stageline(&["man"], folder.path()), "");
     assert!(code == 0 && out.contains(".TH stageline"), "{out}");
+}
+
+#[test]
+fn each_command_has_a_man_page_with_its_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["man", "--into", "share/man1"];
+    let (code, out, err) = run(&mut stageline(&arguments, folder.path()), "");
+    assert_eq!((code, out.as_str()), (0, ""), "{err}");
+    for (page, option) in [
+        ("stageline", "color"),
+        ("stageline-run", "json\\-summary"),
+        ("stageline-check", "format"),
+        ("stageline-man", "into"),
+        ("stageline-new-component", "sdk"),
+    ] {
+        let text = fs::read_to_string(folder.path().join(format!("share/man1/{page}.1"))).unwrap();
+        assert!(text.contains(&format!("\n\\fB\\-\\-{option}\\fR")), "{page}: {text}");
+    }
+    fs::write(folder.path().join("file"), "").unwrap();
+    let (code, _, err) = run(&mut stageline(&["man", "--into", "file"], folder.path()), "");
+    assert!(code == 1 && err.contains("file: "), "{err}");
 }
 
 #[test]
@@ -222,6 +269,39 @@ fn the_second_signal_ends_at_once() {
     assert!(line.contains("1 messages were left"), "{line}");
 }
 
+/// Wherever it hangs: in the pipeline, or behind its dead letter.
+#[test]
+fn the_end_takes_no_longer_than_it_may() {
+    let busy = "function() local t = os.clock() while os.clock() - t < 9 do end end";
+    let (hangs, fails) = (format!("s.lua {{ handle = {busy} }}"), "s.lua { handle = error }");
+    let lines = [hangs.clone(), format!("{fails}, dead_letter = {hangs}")];
+    for line in lines {
+        let text = "s.pipeline { drain_at_most = '300ms', s.generator { count = 1 }, ";
+        let folder = script(&format!("{text} {line} }}"));
+        let child =
+            stageline(&["run", "main.lua"], folder.path()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let start = Instant::now();
+        signal(&child, "TERM");
+        let (code, _, err) = told(child.wait_with_output().unwrap());
+        assert!(code == 143 && start.elapsed() < Duration::from_secs(5), "{err}");
+        assert!(err.contains("the end took longer than 300ms: 1 messages were left"), "{err}");
+    }
+}
+
+#[test]
+fn the_script_of_the_readme_is_right() {
+    let readme = include_str!("../README.md");
+    let (_, script) = readme.split_once("```lua\n").unwrap();
+    let (script, _) = script.split_once("```").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("rows")).unwrap();
+    fs::write(folder.path().join("main.lua"), script).unwrap();
+    let (code, out, err) = run(&mut stageline(&["check", "main.lua"], folder.path()), "");
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("late (json) -> united (file_sink)"), "{out}");
+}
+
 #[test]
 fn a_new_pipeline_runs() {
     let folder = tempfile::tempdir().unwrap();
@@ -230,7 +310,28 @@ fn a_new_pipeline_runs() {
     assert_eq!((code, out.as_str()), (0, "0\n2\n4\n6\n8\n10\n12\n14\n16\n18\n"), "{err}");
     let (code, _, err) = run(&mut stageline(&["new", "pipeline", "mine"], folder.path()), "");
     assert!(code == 1 && err.contains("mine.lua is there already"), "{err}");
-    assert_eq!(run(&mut stageline(&["new", "pipeline", "../x"], folder.path()), "").0, 1);
+    for arguments in
+        [["pipeline", "../x"], ["pipeline", ""], ["component", "a-b"], ["component", "type"]]
+    {
+        let (code, out, err) = run(stageline(&["new"], folder.path()).args(arguments), "");
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}");
+        assert!(err.contains("expected"), "{err}");
+    }
+    assert!(!folder.path().join("type").exists());
+}
+
+#[test]
+fn a_summary_that_cannot_be_written_is_told_before_the_run() {
+    let folder = script("s.pipeline { s.generator { count = 3 }, s.file_sink { path = 'out' } }");
+    for summary in ["absent/summary.json", "."] {
+        let arguments = ["run", "main.lua", "--json-summary", summary];
+        let (code, _, err) = run(&mut stageline(&arguments, folder.path()), "");
+        assert!(
+            code == 1 && err.contains(&format!("--json-summary {summary}: it cannot")),
+            "{err}"
+        );
+        assert!(!folder.path().join("out").exists());
+    }
 }
 
 fn plugin_pipeline(library: &str, attributes: &str) -> String {
@@ -287,45 +388,6 @@ fn a_new_component_in_rust_builds_and_runs() {
     assert_eq!((code, out.as_str()), (0, "| hello\n"), "{err}");
 }
 
-/// The script of gopiper's documentation, word for word, with the plugins at the paths that it names.
-#[test]
-fn the_script_of_gopiper_runs_unchanged() {
-    let folder = tempfile::tempdir().unwrap();
-    let target = folder.path().join("target");
-    let built = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--offline",
-            "-p",
-            "stdin-component",
-            "-p",
-            "stdout-component",
-            "--target-dir",
-        ])
-        .arg(&target)
-        .current_dir(root())
-        .status()
-        .unwrap();
-    assert!(built.success());
-    fs::create_dir(folder.path().join("build")).unwrap();
-    for name in ["stdin", "stdout"] {
-        let library = target.join(format!("debug/lib{name}_component.so"));
-        fs::copy(library, folder.path().join(format!("build/{name}_component.so"))).unwrap();
-    }
-    let text = "local gopiper = require(\"gopiper\")\nlocal components = {\n  gopiper.loadComponent(\"build/stdin_component.so\", {}),\n  \
-                gopiper.loadComponent(\"build/stdout_component.so\", {}),\n}\ngopiper.createPipeline(components)\n";
-    fs::write(folder.path().join("main.lua"), text).unwrap();
-    let (code, out, err) = run(&mut stageline(&["run", "main.lua"], folder.path()), "a\nb\n");
-    assert_eq!((code, out.as_str()), (0, "a\nb\n"), "{err}");
-    let by_name = text
-        .replace("build/stdin_component.so", "stdin")
-        .replace("build/stdout_component.so", "stdout");
-    fs::write(folder.path().join("main.lua"), by_name).unwrap();
-    let (code, out, err) = run(&mut stageline(&["run", "main.lua"], folder.path()), "a\nb\n");
-    assert_eq!((code, out.as_str()), (0, "a\nb\n"), "{err}");
-}
-
 #[test]
 fn a_plugin_that_is_none_is_told_with_its_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -337,10 +399,12 @@ fn a_plugin_that_is_none_is_told_with_its_file() {
     }
 }
 
-/// `cargo run -- components --lua-types > crates/runner/lua/stageline.lua` writes it anew.
+/// The same command writes them anew: `stageline components --markdown > crates/runner/COMPONENTS.md`.
 #[test]
-fn the_types_for_the_language_server_are_those_of_the_components() {
-    let (code, types, _) = run(&mut stageline(&["components", "--lua-types"], &root()), "");
-    let there = fs::read_to_string(root().join("crates/runner/lua/stageline.lua")).unwrap();
-    assert!(code == 0 && types == there, "the file is not current");
+fn what_is_made_of_the_components_is_current() {
+    for (format, file) in [("--lua-types", "lua/stageline.lua"), ("--markdown", "COMPONENTS.md")] {
+        let (code, made, _) = run(&mut stageline(&["components", format], &root()), "");
+        let there = fs::read_to_string(root().join("crates/runner").join(file)).unwrap();
+        assert!(code == 0 && made == there, "{file} is not current");
+    }
 }

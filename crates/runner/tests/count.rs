@@ -135,7 +135,7 @@ fn every_line_is_somewhere_once() {
         place("batch", &[("count", 20.into()), ("age", "10ms".into()), ("separator", "\n".into())]);
     let file = Unsteady(prepared("file_sink", &[("path", path(&out))]));
     let mut plan = Plan::line([source, json, batch, Place { factory: Box::new(file), line: None }]);
-    plan.dead_letter = Some(place("file_sink", &[("path", path(&failed))]));
+    plan.dead_letter = vec![place("file_sink", &[("path", path(&failed))])];
     plan.options.message_capacity = 256;
     plan.options.retry.first = Duration::from_micros(200);
     let run = Run::start(plan, |text| eprintln!("{text}")).unwrap();

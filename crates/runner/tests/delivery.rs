@@ -4,11 +4,11 @@ mod common;
 
 use common::*;
 use stageline::Order;
-use stageline_component::{Flush, Message, Report};
+use stageline_component::Report;
 use stageline_runner::{Ended, OnFailure, Plan, Route, Run, RunError, Target, When};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[test]
 fn a_line_hands_every_message_on() {
@@ -74,120 +74,14 @@ fn reports_decide() {
     let expected = |n: u64| [0, 307, 222, 0, 199][n as usize % 5];
     assert_eq!(told, (0..100).map(|n| (n, expected(n))).collect::<Vec<_>>());
     let (_, counts) = &summary.progress.nodes[0];
-    assert_eq!((counts.done, counts.dropped, counts.failed), (40, 20, 20));
-    assert_eq!(counts.retried, 20 * 2 + 20 * 4);
+    assert_eq!((counts.done, counts.dropped, counts.failed), (40, 20, 40));
+    assert_eq!(counts.retried, 20 * 2 + 20 * 3);
 }
 
 #[test]
 fn a_reserved_status_is_a_failure() {
     let summary = run(line([numbers(3), transform("odd", |_| Report::from_status(55))]));
     assert_eq!(summary.progress.total().failed, 3);
-}
-
-/// Joins what it gets, three at a time.
-fn batch(texts: &mut Vec<String>, message: &mut Message) -> Report {
-    if message.flush().is_none() {
-        texts.push(text(message));
-    }
-    if texts.len() < 3 && message.flush().is_none() {
-        return message.hold_for(Duration::from_secs(3600));
-    }
-    message.set_data(texts.join("+").as_bytes()).unwrap();
-    texts.clear();
-    Report::DONE
-}
-
-#[test]
-fn a_batch_is_settled_together() {
-    for fails in [false, true] {
-        let (got, acks, letters) = (Got::default(), Acks::default(), Got::default());
-        let mut texts = Vec::new();
-        let join = transform("join", move |message| batch(&mut texts, message));
-        let sink = {
-            let got = Arc::clone(&got);
-            sink("sink", move |message| {
-                got.lock().unwrap().push(text(message));
-                if fails && text(message).starts_with("3+") {
-                    Report::fail(240 + 1)
-                } else {
-                    Report::DONE
-                }
-            })
-        };
-        let source = slow_numbers(8, Some(Arc::clone(&acks)), Duration::ZERO);
-        let mut plan = line([source, join, sink]);
-        plan.options.workers = Some(1);
-        plan.dead_letter = Some(keep("letters", &letters));
-        let start = Instant::now();
-        let summary = run(plan);
-        assert!(start.elapsed() < Duration::from_secs(60), "what is held is let go at the end");
-        assert_eq!(*got.lock().unwrap(), ["0+1+2", "3+4+5", "6+7"]);
-        let mut told = acks.lock().unwrap().clone();
-        told.sort_unstable();
-        let status = |n: u64| if fails && (3..6).contains(&n) { 241 } else { 0 };
-        assert_eq!(told, (0..8).map(|n| (n, status(n))).collect::<Vec<_>>());
-        let expected: &[&str] = if fails { &["3+4+5"] } else { &[] };
-        assert_eq!(*letters.lock().unwrap(), expected, "a batch is one letter");
-        assert!(summary.is_clean(), "{summary:?}");
-    }
-}
-
-#[test]
-fn what_a_sink_holds_fails_each_by_itself() {
-    let letters = Got::default();
-    let sink = sink("sink", |message| {
-        if message.held() < 4 && message.flush().is_none() {
-            return Report::CONTINUE;
-        }
-        message.lead();
-        message.describe("the disk is full");
-        Report::fail(250)
-    });
-    let mut plan = line([numbers(10), sink]);
-    plan.dead_letter = Some(keep("letters", &letters));
-    let summary = run(plan);
-    assert_eq!(sorted(&letters), all(10));
-    let total = summary.progress.total();
-    assert_eq!((total.failed, total.letters), (10, 10));
-    assert!(summary.is_clean());
-}
-
-#[test]
-fn a_message_that_is_held_comes_again_by_age() {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let hold = {
-        let seen = Arc::clone(&seen);
-        transform("hold", move |message| match message.flush() {
-            None => message.hold_for(Duration::from_millis(50)),
-            Some(flush) => {
-                seen.lock().unwrap().push(flush);
-                Report::DONE
-            }
-        })
-    };
-    let mut plan = line([slow_numbers(3, None, Duration::from_millis(150)), hold]);
-    plan.options.workers = Some(1);
-    assert!(run(plan).is_clean());
-    let seen = seen.lock().unwrap();
-    assert_eq!(seen.len(), 3);
-    assert_eq!(seen[0], Flush::Age);
-}
-
-/// Nothing comes any more where the source waits for room, and all that stands in the window is held for 20 s.
-#[test]
-fn a_window_that_is_full_of_held_messages_moves_on() {
-    for order in [Order::Completion, Order::Submission] {
-        let hold = transform("hold", |message| match message.flush() {
-            None => message.hold_for(Duration::from_secs(20)),
-            Some(_) => Report::DONE,
-        });
-        let mut plan = line([numbers(50), hold]);
-        (plan.options.window, plan.options.order) = (4, order);
-        let start = Instant::now();
-        let summary = run(plan);
-        assert_eq!(summary.progress.total().done, 50);
-        assert!(start.elapsed() < Duration::from_secs(60), "it waits for no age");
-    }
 }
 
 #[test]
@@ -207,62 +101,11 @@ fn a_panic_costs_its_message_and_what_is_held_with_it() {
     let letters = Got::default();
     let mut plan = line([numbers(10), shaky]);
     plan.options.workers = Some(1);
-    plan.dead_letter = Some(keep("letters", &letters));
+    plan.dead_letter = vec![keep("letters", &letters)];
     let summary = run(plan);
     assert_eq!(sorted(&letters), [5]);
     assert_eq!(summary.progress.total().done, 9);
     assert_eq!(made.load(Ordering::Relaxed), 2, "a new instance goes on");
-}
-
-/// What a transform holds, and has not folded into another message, fails with it one by one.
-#[test]
-fn what_is_held_fails_with_the_one_that_fails() {
-    for panics in [true, false] {
-        let holds = transform("holds", move |message| match message.flush() {
-            None => message.hold_for(Duration::from_secs(3600)),
-            Some(_) if panics => panic!("it cannot go on"),
-            Some(_) => Report::fail(207),
-        });
-        let letters = Got::default();
-        let mut plan = line([numbers(10), holds]);
-        plan.options.workers = Some(1);
-        plan.dead_letter = Some(keep("letters", &letters));
-        let summary = run(plan);
-        assert_eq!(sorted(&letters), (0..10).collect::<Vec<_>>());
-        let total = summary.progress.total();
-        assert_eq!((total.failed, total.letters, total.folded), (10, 10, 0), "{summary:?}");
-        let node = summary.progress.nodes[0].1;
-        assert_eq!((node.failed, node.held), (10, 0));
-    }
-}
-
-#[test]
-fn a_component_that_holds_for_ever_fails_its_messages_at_the_end() {
-    let holds = transform("holds", |message| message.hold_for(Duration::from_secs(3600)));
-    let summary = run(line([numbers(10), holds]));
-    assert_eq!(summary.progress.total().failed, 10);
-    assert!(!summary.is_clean());
-}
-
-/// The second message is to be held for no longer than a moment, the first one for an hour.
-#[test]
-fn a_message_is_held_no_longer_than_it_may_be() {
-    let let_go = Arc::new(AtomicBool::new(false));
-    let holds = {
-        let let_go = Arc::clone(&let_go);
-        transform("holds", move |message| match message.flush() {
-            Some(_) => {
-                let_go.store(true, Ordering::Relaxed);
-                Report::DONE
-            }
-            None if message.held() == 0 => message.hold_for(Duration::from_secs(3600)),
-            None => message.hold_for(Duration::from_millis(20)),
-        })
-    };
-    let mut plan = line([waits_for(2, &let_go), holds]);
-    plan.options.workers = Some(1);
-    let summary = run(plan);
-    assert_eq!(summary.progress.total().done, 2);
 }
 
 /// A component that cannot be made is tried again, and then ends the run: without it no message fares better.
@@ -280,24 +123,58 @@ fn a_component_that_cannot_be_made_ends_the_run() {
 #[test]
 fn dead_letters_say_what_happened() {
     let said = Arc::new(Mutex::new(Vec::new()));
-    let letters = {
-        let said = Arc::clone(&said);
-        sink("letters", move |message| {
-            let of =
-                |name: &str| String::from_utf8(message.attribute(name).unwrap().to_vec()).unwrap();
-            said.lock().unwrap().push((of("error.stage"), of("error.status"), of("error.text")));
-            Report::DONE
-        })
-    };
     let fail = transform("judge", |message| {
         message.describe("no such customer");
         Report::fail(204)
     });
     let mut plan = line([numbers(1), fail]);
-    plan.dead_letter = Some(letters);
+    plan.dead_letter = vec![reasons(&said)];
     assert!(run(plan).is_clean());
     let expected = ("judge".to_owned(), "204".to_owned(), "no such customer".to_owned());
     assert_eq!(*said.lock().unwrap(), [expected]);
+}
+
+#[test]
+fn dead_letters_go_through_a_line_of_components() {
+    let got = Got::default();
+    let why = transform("why", |message| {
+        let text = format!("{} at {}", text(message), attribute(message, "error.stage"));
+        message.set_data(text.as_bytes()).unwrap();
+        Report::DONE
+    });
+    let mut plan = line([numbers(1), transform("judge", |_| Report::fail(204)), keep("k", &got)]);
+    plan.dead_letter = vec![why, keep("letters", &got)];
+    let summary = run(plan);
+    assert!(summary.is_clean(), "{summary:?}");
+    assert_eq!(*got.lock().unwrap(), ["0 at judge"]);
+    let names: Vec<_> = summary.progress.nodes.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["judge", "k", "dead_letter.why", "dead_letter.letters"]);
+}
+
+/// A sink that no message came to is made and closed: it may have a file to empty. Not so after a failure.
+#[test]
+fn a_sink_without_messages_is_closed() {
+    for fails in [false, true] {
+        let closed = Arc::new(AtomicU64::new(0));
+        let drop = transform("drop", move |_| if fails { Report::FAIL } else { Report::DROP });
+        let mut plan = line([numbers(3), drop, closes(&closed)]);
+        plan.options.on_failure = OnFailure::Stop;
+        assert_eq!(run(plan).is_clean(), !fails);
+        assert_eq!(closed.load(Ordering::Relaxed), u64::from(!fails));
+    }
+}
+
+#[test]
+fn a_run_that_is_dropped_ends() {
+    let (got, acks) = (Got::default(), Acks::default());
+    let source = slow_numbers(u64::MAX, Some(Arc::clone(&acks)), Duration::ZERO);
+    let run = Run::start(line([source, keep("keep", &got)]), |_| {}).unwrap();
+    while got.lock().unwrap().is_empty() {
+        std::thread::yield_now();
+    }
+    drop(run);
+    assert_eq!(got.lock().unwrap().len(), acks.lock().unwrap().len());
+    assert_eq!(Arc::strong_count(&got), 1, "no thread has its component any more");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
+use tempfile::TempDir;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
@@ -67,6 +68,53 @@ fn a_log_is_parted() {
         "{\"why\":\"failed\",\"status\":500,\"path\":\"/orders/7\"}\n",
     );
     assert_eq!(out, expected, "{err}");
+}
+
+/// The folder with `build` in it, with the plugins that the scripts name.
+fn plugins() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let (build, target) = (folder.path().join("build"), folder.path().join("target"));
+    let packages = ["stdin-component", "stdout-component", "stageline-plugin-reverse"];
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--offline"]).arg("--target-dir").arg(&target);
+    cargo.args(packages.map(|package| ["-p", package]).concat()).current_dir(root());
+    assert!(cargo.status().unwrap().success());
+    fs::create_dir(&build).unwrap();
+    for name in ["stdin", "stdout", "reverse"] {
+        let library = target.join(format!("debug/lib{name}_component.so"));
+        fs::copy(library, build.join(format!("{name}_component.so"))).unwrap();
+    }
+    let mut cc = Command::new("cc");
+    cc.args(["-O2", "-shared", "-fPIC", "-I", "crates/component/include", "-o"]);
+    cc.arg(build.join("upper.so")).arg("examples/plugins/upper.c").current_dir(root());
+    assert!(cc.status().unwrap().success());
+    folder
+}
+
+/// That of gopiper's documentation is there word for word; it names the plugins in `build`.
+#[test]
+fn plugins_and_the_script_of_gopiper_run() {
+    let folder = plugins();
+    let run = |script: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stageline"));
+        command.arg("run").arg(script).current_dir(folder.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"hello\nyou\n").unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let scripts = root().join("examples/pipelines");
+    assert_eq!(run(&scripts.join("plugins.lua")), "OLLEH :c\nUOY :c\n");
+    assert_eq!(run(&scripts.join("gopiper.lua")), "hello\nyou\n");
+    // The components that are built in, by the same script.
+    let text = fs::read_to_string(scripts.join("gopiper.lua")).unwrap();
+    let by_name = text.replace("build/", "").replace("_component.so", "");
+    assert_ne!(by_name, text);
+    let script = folder.path().join("by_name.lua");
+    fs::write(&script, by_name).unwrap();
+    assert_eq!(run(&script), "hello\nyou\n");
 }
 
 #[test]

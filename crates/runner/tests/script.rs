@@ -55,7 +55,7 @@ fn a_whole_table() {
     assert_eq!((options.message_capacity, options.message_max), (1024, 2048));
     assert_eq!((options.retry.attempts, plan.nodes[0].retry.unwrap().attempts), (7, 2));
     assert_eq!(plan.nodes[0].routes.len(), 3);
-    assert!(plan.dead_letter.is_some());
+    assert_eq!(plan.dead_letter.len(), 1);
     let ways: Vec<_> =
         plan.view(View::Text).lines().skip(1).map(|line| line.trim().to_owned()).collect();
     assert_eq!(
@@ -77,8 +77,55 @@ fn a_whole_table() {
 #[test]
 fn views_are_for_tools_too() {
     let plan = plan("s.pipeline { s.generator { count = 3 }, s.null {} }");
-    assert!(plan.view(View::Dot).contains("\"generator\" -> \"null\" [label=\"\"];"));
-    assert!(plan.view(View::Mermaid).contains("generator[\"generator\"] --> null[\"null\"]"));
+    assert_eq!(
+        plan.view(View::Dot),
+        "digraph \"pipeline\" {\n  n0 [label=\"generator\"];\n  n1 [label=\"null\"];\n  n2 [label=\"end\"];\n  \
+         n0 -> n1;\n  n1 -> n2;\n}\n"
+    );
+    assert_eq!(
+        plan.view(View::Mermaid),
+        "graph LR\n  n0[\"generator\"]\n  n1[\"null\"]\n  n2[\"end\"]\n  n0 --> n1\n  n1 --> n2\n"
+    );
+}
+
+#[test]
+fn points_of_a_view_are_as_many_as_there_are() {
+    let plan = plan(
+        r#"s.pipeline { name = "a \"b\"", s.generator {},
+            { name = "a-b", s.null {}, routes = { { when = "x ==\n '\"\\\\&<'", to = "end" } } },
+            { name = "a_b", s.null {} }, s.null {}, dead_letter = s.null {} }"#,
+    );
+    let dot = plan.view(View::Dot);
+    let labels = ["a-b (null)", "end", "a_b (null)", "null", "dead letter", "null"];
+    for (index, label) in labels.iter().enumerate() {
+        assert!(dot.contains(&format!("  n{} [label=\"{label}\"];\n", index + 1)), "{dot}");
+    }
+    assert!(dot.starts_with("digraph \"a \\\"b\\\"\" {"), "{dot}");
+    assert!(dot.contains("n1 -> n2 [label=\"x == '\\\"\\\\\\\\&amp;<'\"];"), "{dot}");
+    let mermaid = plan.view(View::Mermaid);
+    assert!(mermaid.contains("  n1[\"a#45;b #40;null#41;\"]\n"), "{mermaid}");
+    assert!(mermaid.contains("  n3[\"a_b #40;null#41;\"]\n"), "{mermaid}");
+    assert!(
+        mermaid.contains("n1 -->|\"x #61;#61; #39;#34;#92;#92;#38;#60;#39;\"| n2"),
+        "{mermaid}"
+    );
+    assert!(plan.view(View::Text).contains("  a-b (null) -> end   if x == '\"\\\\&<'\n"));
+}
+
+#[test]
+fn views_do_not_act_on_the_terminal() {
+    let plan = plan(
+        r#"s.pipeline { s.generator {}, { name = "n", s.null {}, routes = {
+            { has = "\27[31m", to = "end" }, { when = "a == '\7\u{9b}'", to = "fail" } } } }"#,
+    );
+    for view in [View::Text, View::Dot, View::Mermaid] {
+        let text = plan.view(view);
+        assert!(!text.replace('\n', "").contains(char::is_control), "{text:?}");
+    }
+    let text = plan.view(View::Text);
+    assert!(text.contains(r"  n (null) -> end   if has \u{1b}[31m"), "{text}");
+    assert!(text.contains(r"  n (null) -> failed   if a == '\u{7}\u{9b}'"), "{text}");
+    assert!(plan.view(View::Dot).contains(r#"[label="has \\u{1b}[31m"];"#));
 }
 
 #[test]
@@ -115,8 +162,8 @@ fn all_that_is_wrong_is_told_at_once() {
     let told = wrong(
         "local a = s.generator { x = 1 }\nlocal b = s.null { y = 2 }\ns.pipeline { a, b, window = 3 }",
     );
-    assert_eq!(told.lines().filter(|line| line.starts_with("test.lua:")).count(), 2, "{told}");
-    assert!(told.contains("`x`") && told.contains("`y`"));
+    assert_eq!(told.lines().filter(|line| line.starts_with("test.lua:")).count(), 3, "{told}");
+    assert!(told.contains("`x`") && told.contains("`y`") && told.contains("`window`"));
 }
 
 #[test]
@@ -137,7 +184,10 @@ fn routes_are_checked() {
             .contains("expected a status")
     );
     assert!(wrong(&stage("routs = {}")).contains("did you mean `routes`?"));
-    assert!(wrong(&stage("routes = { { when = \"a >\", to = \"null\" } }")).contains("`when`"));
+    assert!(
+        wrong(&stage("routes = { { when = \"a >\", to = \"null\" } }"))
+            .contains("routes[1].when: ")
+    );
     assert!(wrong(&stage("retry = { atempts = 1 }")).contains("did you mean `attempts`?"));
 }
 
@@ -165,15 +215,35 @@ fn a_script_does_not_reach_out() {
         "require('/etc/passwd')",
         "require('absent')",
     ] {
-        assert!(!wrong(text).is_empty(), "{text}");
+        // (A script that goes on to its end is told that it has no pipeline.)
+        let told = wrong(text);
+        assert!(told.starts_with("test.lua:2: "), "{text}: {told}");
     }
     assert!(wrong("require('absent')").contains("there is no module `absent`"));
-    assert!(wrong("string.dump(function() end) load('x')").contains("load"));
+}
+
+/// It is not checked, and may do whatever the process can. A script may make some, which is only a text.
+#[test]
+fn bytecode_is_made_and_not_run() {
+    let told = wrong("local code = string.dump(function() end)\nassert(#code > 0)\nload(code)()");
+    assert!(told.starts_with("test.lua:4: ") && told.contains("global 'load'"), "{told}");
+    let bytecode = "\u{1b}LuaT\0";
+    let told = parse(bytecode).err().unwrap();
+    assert!(told.contains("attempt to load a binary chunk"), "{told}");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("code.lua"), bytecode).unwrap();
+    let path = folder.path().join("main.lua");
+    let told = Script::parse(&path, "require('stageline')\nrequire('code')").err().unwrap();
+    assert!(told.to_string().contains("attempt to load a binary chunk"), "{told}");
 }
 
 #[test]
 fn a_script_has_its_limits() {
-    assert!(wrong("while true do end").contains("takes too long"));
+    let told = wrong("\nwhile true do end");
+    assert!(
+        told.starts_with("test.lua:3: the script takes too long: it has 5s for this"),
+        "{told}"
+    );
     let caught = "while true do pcall(function() while true do end end) end";
     assert!(wrong(caught).contains("takes too long"));
     assert!(wrong("setmetatable({}, { __gc = print })").contains("no finalizers"));
@@ -215,6 +285,35 @@ fn functions_of_the_script_handle_messages() {
     let total = summary.progress.total();
     assert_eq!((total.done, total.dropped, total.failed), (3, 1, 1), "{summary:?}");
     assert_eq!(summary.progress.nodes[1].1.retried, 6);
+}
+
+#[test]
+fn json_goes_through_a_function_as_it_was() {
+    let plan = plan(
+        r#"
+        local text = '{"a":null,"b":[],"c":[null],"d":{},"e":9223372036854775807,"f":1.0}'
+        s.pipeline {
+            workers = 1,
+            s.generator { count = 1, template = "x" },
+            s.lua { handle = function(message)
+                message.data = text
+                local row = message:json()
+                assert(row.a == s.NULL and row.c[1] == s.NULL)
+                message:set_json(row)
+                assert(message.data == text, message.data)
+                assert(not pcall(message.set_json, message, { 0 / 0 }))
+                assert(message.data == text, "it stays as it is")
+                message:set_json({ a = s.NULL })
+                assert(message.data == '{"a":null}', message.data)
+            end },
+            s.null {},
+        }"#,
+    );
+    let summary = run(plan);
+    assert_eq!(summary.progress.total().done, 1, "{summary:?}");
+    assert!(
+        wrong("s.generator { count = s.NULL }").contains("`NULL` is no value for an attribute")
+    );
 }
 
 #[test]

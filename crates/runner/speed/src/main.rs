@@ -98,6 +98,7 @@ fn ways(rows: &str, out: &str) -> Result<Vec<Way>> {
         way("stageline, 1 worker", stageline("1", "stdout", FILTER)),
         way("stageline, 2 workers", stageline("2", "stdout", FILTER)),
         way("stageline to null, 1 worker", stageline("1", "null", FILTER)),
+        way("stageline to null, 2 workers", stageline("2", "null", FILTER)),
         way("one thread, no pipeline", straight(FILTER)),
         way("stageline, 1 worker, more work", stageline("1", "stdout", HEAVY)),
         way("stageline, 2 workers, more work", stageline("2", "stdout", HEAVY)),

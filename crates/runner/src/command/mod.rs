@@ -4,6 +4,7 @@
 //! is wrong, 130 or 143 ended by a signal.
 
 mod components;
+mod man;
 mod progress;
 mod run;
 mod scaffold;
@@ -39,6 +40,11 @@ enum Command {
     /// Run the pipeline of a script until its sources end, or a signal comes.
     Run(run::Args),
     /// Say all that is wrong with a script, or what its pipeline is.
+    ///
+    /// The script is run, and no message: components get their attributes, plugins are loaded, and tables to look
+    /// things up in are read. Nothing is written, and no connection is made. Files and folders that sources and sinks
+    /// name are looked for; one that is not there is a warning, since it may be there when the pipeline runs. Nothing is
+    /// known of addresses, of patterns that find no file, and of paths of plugins.
     Check {
         /// The script; `-` for stdin.
         file: PathBuf,
@@ -53,6 +59,9 @@ enum Command {
         /// Write types for the language server of Lua.
         #[arg(long, conflicts_with = "name")]
         lua_types: bool,
+        /// Describe all of them, as a page of Markdown.
+        #[arg(long, conflicts_with_all = ["name", "lua_types"])]
+        markdown: bool,
     },
     /// Write a pipeline or a component to begin with, that builds and runs.
     New(scaffold::Args),
@@ -61,8 +70,11 @@ enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Write the man page to stdout.
-    Man,
+    /// Write the man page to stdout, or those of all commands into a folder.
+    ///
+    /// The page on stdout is that of `stageline` itself, which names the commands. The options of each stand in
+    /// its own page: `stageline man --into FOLDER` writes them all, by the names that they are installed as.
+    Man(man::Args),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -83,9 +95,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, style),
         Command::Check { file, format } => match Script::load(&file) {
             Ok(script) => {
-                if !script.warnings.is_empty() {
-                    style.warn(&script.warnings);
-                }
+                style.tell(&script.warnings);
                 print(&script.plan.view(match format {
                     Format::Text => View::Text,
                     Format::Dot => View::Dot,
@@ -93,11 +103,12 @@ pub fn main() -> ExitCode {
                 }))
             }
             Err(diagnosis) => {
-                style.error(&diagnosis);
+                style.tell(&diagnosis);
                 ExitCode::from(CONFIGURATION)
             }
         },
         Command::Components { lua_types: true, .. } => print(&stageline_runner::lua_types()),
+        Command::Components { markdown: true, .. } => print(&components::markdown()),
         Command::Components { name, .. } => components::components(name.as_deref(), style),
         Command::New(args) => scaffold::new(&args, style),
         Command::Completions { shell } => {
@@ -105,16 +116,7 @@ pub fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "stageline", &mut text);
             print(&String::from_utf8_lossy(&text))
         }
-        Command::Man => {
-            let mut text = Vec::new();
-            match clap_mangen::Man::new(Cli::command()).render(&mut text) {
-                Ok(()) => print(&String::from_utf8_lossy(&text)),
-                Err(error) => {
-                    style.error(&error);
-                    ExitCode::from(FAILED)
-                }
-            }
-        }
+        Command::Man(args) => man::man(&args, Cli::command(), style),
     }
 }
 

@@ -5,21 +5,22 @@ use super::style::Style;
 use super::{CONFIGURATION, FAILED};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use stageline_runner::{Ended, Run, RunError, Script, Summary};
-use std::path::PathBuf;
+use stageline_runner::{Ended, Run, RunError, Script, SourceCounts, Summary};
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[derive(clap::Args)]
 pub struct Args {
     /// The script; `-` for stdin.
     file: PathBuf,
     /// The threads that run what computes, in place of what the script says.
-    #[arg(long, value_name = "N")]
-    workers: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX))]
+    workers: Option<u16>,
     /// Neither progress nor a summary.
     #[arg(long, short)]
     quiet: bool,
@@ -28,6 +29,26 @@ pub struct Args {
     json_summary: Option<PathBuf>,
 }
 
+impl Args {
+    /// Whether the summary can be written: to learn it at the end of a long run is too late. What is no file, such as
+    /// a pipe, is opened once, at the end.
+    fn can_tell(&self) -> Result<(), String> {
+        let Some(path) = self.json_summary.as_deref().filter(|path| *path != Path::new("-")) else {
+            return Ok(());
+        };
+        if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return Ok(());
+        }
+        // What an earlier run has told is not this one's, however it ends.
+        let opened = OpenOptions::new().write(true).truncate(true).create(true).open(path);
+        opened.map(drop).map_err(|error| {
+            format!("--json-summary {}: it cannot be written: {error}", path.display())
+        })
+    }
+}
+
+/// The most workers that the engine has.
+const WORKERS_MAX: i64 = stageline::limits::WORKERS_MAX as i64;
 /// Between two looks whether a run is over.
 const LOOK: Duration = Duration::from_millis(2);
 /// Looks between two at how far it is.
@@ -37,19 +58,21 @@ pub fn run(args: &Args, style: Style) -> ExitCode {
     let mut script = match Script::load(&args.file) {
         Ok(script) => script,
         Err(diagnosis) => {
-            style.error(&diagnosis);
+            style.tell(&diagnosis);
             return ExitCode::from(CONFIGURATION);
         }
     };
-    if !script.warnings.is_empty() {
-        style.warn(&script.warnings);
+    style.tell(&script.warnings);
+    if let Some(workers) = args.workers {
+        script.plan.options.workers = Some(usize::from(workers));
     }
-    if args.workers.is_some() {
-        script.plan.options.workers = args.workers;
+    if let Err(error) = args.can_tell() {
+        style.error(&error);
+        return ExitCode::from(FAILED);
     }
     let at_most = script.plan.options.drain_at_most;
     // Before the threads, so that none of them gets the signal.
-    let signals = match Watch::new() {
+    let signals = match Watch::new(at_most) {
         Ok(signals) => signals,
         Err(error) => {
             style.error(&format!("signals cannot be watched: {error}"));
@@ -64,76 +87,114 @@ pub fn run(args: &Args, style: Style) -> ExitCode {
             return ExitCode::from(if is_script { CONFIGURATION } else { FAILED });
         }
     };
-    watch(&run, &signals, Display::new(args.quiet), at_most, style);
+    watch(&run, &signals, Display::new(args.quiet), at_most);
     let summary = run.wait();
     tell(&summary, args, signals.first(), style)
 }
 
-/// Shows progress until the sources have ended.
-fn watch(
-    run: &Run,
-    signals: &Watch,
-    mut display: Display,
-    at_most: Option<Duration>,
-    style: Style,
-) {
-    let mut stopped: Option<Instant> = None;
+/// Shows progress until the sources have ended and all is settled.
+fn watch(run: &Run, signals: &Watch, mut display: Display, at_most: Option<Duration>) {
+    let mut at_most = at_most;
     for look in 0_u32.. {
         if run.is_settled() {
             break;
         }
         thread::sleep(LOOK);
-        if signals.first() != 0 && stopped.is_none() {
+        if signals.first() != 0 {
             run.stop();
-            stopped = Some(Instant::now());
         }
-        if !look.is_multiple_of(LOOKS_PER_PROGRESS) {
-            continue;
-        }
-        let progress = run.progress();
-        signals.left.store(progress.total().in_flight(), Ordering::Relaxed);
-        if let (Some(stopped), Some(at_most)) = (stopped, at_most)
-            && stopped.elapsed() > at_most
+        if run.is_stopping()
+            && signals.first() == 0
+            && let Some(at_most) = at_most.take()
         {
-            let left = progress.total().in_flight();
-            style
-                .error(&format!("the end took longer than {at_most:?}: {left} messages were left"));
-            std::process::exit(128 + signals.first());
+            end_within(at_most, &signals.state);
         }
-        display.show(&progress);
+        if look.is_multiple_of(LOOKS_PER_PROGRESS) {
+            let progress = run.progress();
+            let letters = progress.letters.as_ref().map_or(0, SourceCounts::in_flight);
+            signals.set_left(progress.total().in_flight() + letters);
+            display.show(&progress);
+        }
     }
+    signals.set_left(0);
     display.clear();
 }
 
 /// The signals that end a run: the first drains it, the second ends it at once.
 struct Watch {
-    first: Arc<AtomicI32>,
-    /// Messages under way, for who ends at once.
-    left: Arc<AtomicU64>,
+    state: Arc<State>,
 }
 
+/// What is known to those who may end the process before the run has.
+#[derive(Default)]
+struct State {
+    first: AtomicI32,
+    /// Messages under way, for who ends at once.
+    left: AtomicU64,
+}
+
+/// How long a process that ends at once waits for somebody to read why.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 impl Watch {
-    fn new() -> std::io::Result<Self> {
+    fn new(at_most: Option<Duration>) -> std::io::Result<Self> {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        let (first, left) = (Arc::<AtomicI32>::default(), Arc::<AtomicU64>::default());
-        let watch = Self { first: Arc::clone(&first), left: Arc::clone(&left) };
+        let state = Arc::<State>::default();
+        let watch = Self { state: Arc::clone(&state) };
         thread::Builder::new().name(String::from("signals")).spawn(move || {
             for signal in signals.forever() {
-                if first.swap(signal, Ordering::Relaxed) != 0 {
-                    let left = left.load(Ordering::Relaxed);
-                    stageline_runner::say!("stageline: ended at once; {left} messages were left");
-                    std::process::exit(128 + signal);
+                if state.first.swap(signal, Ordering::Relaxed) != 0 {
+                    let left = state.left.load(Ordering::Relaxed);
+                    exit(128 + signal, format!("ended at once; {left} messages were left"));
                 }
-                stageline_runner::say!("stageline: ending; a second signal ends at once");
+                say_aside(String::from("ending; a second signal ends at once"));
+                if let Some(at_most) = at_most {
+                    end_within(at_most, &state);
+                }
             }
         })?;
         Ok(watch)
     }
 
+    fn set_left(&self, left: u64) {
+        self.state.left.store(left, Ordering::Relaxed);
+    }
+
     /// The first signal, or 0.
     fn first(&self) -> i32 {
-        self.first.load(Ordering::Relaxed)
+        self.state.first.load(Ordering::Relaxed)
     }
+}
+
+/// Ends the process if that has not come to its end by itself meanwhile. Not waited for.
+fn end_within(at_most: Duration, state: &Arc<State>) {
+    let state = Arc::clone(state);
+    thread::spawn(move || {
+        thread::sleep(at_most);
+        let why = match state.left.load(Ordering::Relaxed) {
+            0 => String::from("a component or a source did not come to its end"),
+            left => format!("{left} messages were left"),
+        };
+        let status = match state.first.load(Ordering::Relaxed) {
+            0 => i32::from(FAILED),
+            signal => 128 + signal,
+        };
+        exit(status, format!("the end took longer than {at_most:?}: {why}"));
+    });
+}
+
+/// On a thread of its own: where nobody reads stderr, who says something waits.
+fn say_aside(text: String) -> thread::JoinHandle<()> {
+    thread::spawn(move || stageline_runner::say!("stageline: {text}"))
+}
+
+fn exit(status: i32, text: String) {
+    let said = say_aside(text);
+    let start = std::time::Instant::now();
+    while !said.is_finished() && start.elapsed() < LAST_WORDS {
+        thread::sleep(LOOK);
+    }
+    std::process::exit(status);
 }
 
 fn tell(summary: &Summary, args: &Args, signal: i32, style: Style) -> ExitCode {

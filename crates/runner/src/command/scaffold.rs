@@ -16,12 +16,14 @@ pub struct Args {
 enum What {
     /// A script: `NAME.lua`.
     Pipeline {
-        /// Its name.
+        /// Its name: letters, digits and `_`.
+        #[arg(value_parser = named)]
         name: String,
     },
     /// A plugin: a folder NAME, of Rust or of C.
     Component {
         /// Its name: letters, digits and `_`.
+        #[arg(value_parser = named_in_code)]
         name: String,
         /// In C: one file, which needs the header that comes with it and nothing else.
         #[arg(long)]
@@ -30,6 +32,30 @@ enum What {
         #[arg(long, value_name = "FOLDER", conflicts_with = "c")]
         sdk: Option<PathBuf>,
     },
+}
+
+/// A name that files and functions may have.
+fn named(name: &str) -> Result<String, String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let begins = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
+    match begins && name.chars().all(is_name) {
+        true => Ok(name.to_owned()),
+        false => Err(String::from("expected letters, digits and `_`, and a letter first")),
+    }
+}
+
+/// What Cargo refuses as the name of a package, or warns of, by lists of its own.
+const TAKEN: &str = "abstract alloc as async await become box break const continue core crate do dyn else enum \
+                     extern false final fn for gen if impl in let loop macro match mod move mut override priv \
+                     proc_macro pub ref return self static std struct super test trait true try type typeof unsafe \
+                     unsized use virtual where while yield";
+
+/// A name that a package may have, too.
+fn named_in_code(name: &str) -> Result<String, String> {
+    match TAKEN.split_whitespace().any(|word| word == name.to_lowercase()) {
+        true => Err(String::from("the word is one of Rust's: expected another")),
+        false => named(name),
+    }
 }
 
 const PIPELINE: &str = include_str!("scaffold/pipeline.lua");
@@ -50,25 +76,13 @@ pub fn new(args: &Args, style: Style) -> ExitCode {
 type Files = Vec<(PathBuf, String)>;
 
 fn files(what: &What) -> Result<(Files, String), String> {
-    let named = |name: &str| {
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let begins = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
-        match begins && name.chars().all(is_name) {
-            true => Ok(()),
-            false => Err(format!(
-                "`{name}` is no name: expected letters, digits and `_`, and a letter first"
-            )),
-        }
-    };
     match what {
         What::Pipeline { name } => {
-            named(name)?;
             let path = PathBuf::from(format!("{name}.lua"));
             let hint = format!("wrote {name}.lua; run it: stageline run {name}.lua\n");
             Ok((vec![(path, PIPELINE.replace("NAME", name))], hint))
         }
         What::Component { name, c: false, sdk } => {
-            named(name)?;
             let folder = Path::new(name);
             let source = match sdk {
                 None => format!("{:?}", env!("CARGO_PKG_VERSION")),
@@ -99,7 +113,6 @@ fn files(what: &What) -> Result<(Files, String), String> {
             Ok((files, hint))
         }
         What::Component { name, c: true, .. } => {
-            named(name)?;
             let folder = Path::new(name);
             let files = vec![
                 (folder.join(format!("{name}.c")), C_SOURCE.replace("NAME", name)),

@@ -1,6 +1,7 @@
 //! What goes to stderr, with colours or without.
 
 use clap::ColorChoice;
+use stageline_runner::Diagnosis;
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
 
@@ -28,8 +29,15 @@ impl Style {
         stageline_runner::say!("{} {text}", self.marked("error:", "1;31"));
     }
 
-    pub fn warn(self, text: &dyn Display) {
+    fn warn(self, text: &dyn Display) {
         stageline_runner::say!("{} {text}", self.marked("warning:", "1;33"));
+    }
+
+    /// All that is wrong with a script, or probably not meant.
+    pub fn tell(self, diagnosis: &Diagnosis) {
+        for (is_warning, text) in diagnosis.told() {
+            if is_warning { self.warn(&text) } else { self.error(&text) }
+        }
     }
 
     fn marked(self, text: &str, code: &str) -> String {

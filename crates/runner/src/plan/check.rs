@@ -1,7 +1,8 @@
 //! What is wrong with a plan.
 
+use super::options::check_label;
 use super::{Node, Plan, Target};
-use crate::limits::{COMPONENTS_MAX, MESSAGE_MAX_MAX, WINDOW_MAX};
+use crate::limits::COMPONENTS_MAX;
 use stageline_component::{Kind, nearest};
 use std::fmt;
 
@@ -37,22 +38,53 @@ impl fmt::Display for Problem {
     }
 }
 
+/// A place in a pipeline, as it is told: `stage 3 "filter"`.
+pub(crate) enum Place<'a> {
+    /// The source of this index, and what it is.
+    Source(usize, &'a str),
+    /// The stage of this index, and its name.
+    Stage(usize, &'a str),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(index, name) => write!(f, "source {} {name:?}", index + 1),
+            Self::Stage(index, name) => write!(f, "stage {} {name:?}", index + 1),
+        }
+    }
+}
+
+/// The engine's own first stage, which sends each message to where it starts.
+pub(crate) const START: &str = "(start)";
+
 impl Plan {
     /// All that is wrong with it; nothing if it can be run.
     pub fn check(&self) -> Vec<Problem> {
-        let mut found = Vec::new();
-        self.check_sources(&mut found);
-        self.check_nodes(&mut found);
-        self.check_options(&mut found);
+        let mut found = self.check_parts(true);
         if found.iter().all(|problem| problem.is_warning) {
             self.check_ways(&mut found);
+            self.check_pools(&mut found);
         }
+        found
+    }
+
+    /// What is wrong with its parts, each by itself: with the options alone if something else is missing in it. It asks
+    /// nothing of components that are not prepared.
+    pub(crate) fn check_parts(&self, is_whole: bool) -> Vec<Problem> {
+        let mut found = Vec::new();
+        if is_whole {
+            self.check_sources(&mut found);
+            self.check_nodes(&mut found);
+        }
+        self.check_options(&mut found);
         found
     }
 
     fn check_sources(&self, found: &mut Vec<Problem>) {
         if self.sources.is_empty() && self.nodes.is_empty() {
-            found.push(Problem::error(None, "the pipeline is empty: it needs a source at least"));
+            let text = "the pipeline is empty: it needs a source at least";
+            found.push(Problem::error(self.line, text));
             return;
         }
         if self.sources.is_empty() {
@@ -63,95 +95,87 @@ impl Plan {
             );
             found.push(Problem::error(line, text));
         }
-        for (component, to) in &self.sources {
+        for (index, (component, to)) in self.sources.iter().enumerate() {
+            let place = Place::Source(index, component.name());
             if component.kind() != Kind::Source {
                 let (name, kind) = (component.name(), component.kind());
-                found.push(Problem::error(
-                    component.line,
-                    format!("`{name}` is a {kind}, and stands as a source"),
-                ));
+                let text = format!("{place}: `{name}` is a {kind}, and stands as a source");
+                found.push(Problem::error(component.line, text));
             }
             if let Some(to) = to {
-                self.check_name(to, component.line, found);
+                self.check_name(to, &format!("{place}: to"), component.line, found);
             }
         }
-        let count = self.sources.len() + self.nodes.len();
+        let count = self.sources.len() + self.nodes.len() + self.dead_letter.len();
         if count > COMPONENTS_MAX {
             let text = format!("the pipeline has {count} components, more than {COMPONENTS_MAX}");
-            found.push(Problem::error(None, text));
+            found.push(Problem::error(self.line, text));
         }
     }
 
     fn check_nodes(&self, found: &mut Vec<Problem>) {
         for (index, node) in self.nodes.iter().enumerate() {
-            let line = node.component.line;
+            let (line, place) = (node.component.line, Place::Stage(index, &node.name));
+            let mut wrong =
+                |text: String| found.push(Problem::error(line, format!("{place}: {text}")));
             if node.component.kind() == Kind::Source {
-                let text = format!(
-                    "`{}` is a source, and stands after what handles messages",
-                    node.component.name()
-                );
-                found.push(Problem::error(line, text));
+                let name = node.component.name();
+                wrong(format!("`{name}` is a source, and stands after what handles messages"));
             }
-            if ["end", "fail"].contains(&node.name.as_str()) {
-                let text = format!("no stage may be called `{}`: routes use the word", node.name);
-                found.push(Problem::error(line, text));
-            }
-            if self.nodes[..index].iter().any(|other| other.name == node.name) {
-                found.push(Problem::error(line, format!("two stages are called `{}`", node.name)));
-            }
-            for to in node.targets() {
-                if let Target::Node(to) = to {
-                    self.check_name(to, line, found);
+            match node.name.as_str() {
+                "end" | "fail" => {
+                    wrong(String::from("no stage may have this name: routes use the word"));
+                }
+                START => wrong(String::from("no stage may have this name: the engine uses it")),
+                name => {
+                    if let Err(text) = check_label(name) {
+                        wrong(text);
+                    }
                 }
             }
+            if let Some(other) =
+                self.nodes[..index].iter().position(|other| other.name == node.name)
+            {
+                wrong(format!("stage {} has this name already", other + 1));
+            }
+            if let Some(retry) = &node.retry {
+                retry.check().into_iter().for_each(|text| wrong(format!("retry: {text}")));
+            }
+            for (number, route) in node.routes.iter().enumerate() {
+                if let Target::Node(to) = &route.to {
+                    let place = format!("{place}: routes[{}].to", number + 1);
+                    self.check_name(to, &place, line, found);
+                }
+            }
+            if let Some(Target::Node(to)) = &node.otherwise {
+                self.check_name(to, &format!("{place}: otherwise"), line, found);
+            }
         }
-        if let Some(component) = &self.dead_letter
-            && component.kind() == Kind::Source
-        {
+        for component in self.dead_letter.iter().filter(|letters| letters.kind() == Kind::Source) {
             let text = format!("`{}` is a source, and cannot take dead letters", component.name());
             found.push(Problem::error(component.line, text));
         }
     }
 
-    fn check_name(&self, name: &str, line: Option<usize>, found: &mut Vec<Problem>) {
+    fn check_name(&self, name: &str, place: &str, line: Option<usize>, found: &mut Vec<Problem>) {
         if self.node(name).is_some() {
             return;
         }
-        let known = self.nodes.iter().map(|node| node.name.as_str());
-        let hint = match nearest(name, known) {
-            Some(nearest) => format!("; did you mean `{nearest}`?"),
-            None => String::new(),
+        let known = || self.nodes.iter().map(|node| node.name.as_str());
+        let hint = match nearest(name, known()) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None if self.nodes.is_empty() => String::from("the pipeline has none"),
+            None => format!("the stages are `{}`", known().collect::<Vec<_>>().join("`, `")),
         };
-        found.push(Problem::error(line, format!("there is no stage `{name}`{hint}")));
-    }
-
-    fn check_options(&self, found: &mut Vec<Problem>) {
-        let options = &self.options;
-        let mut expect = |is_right: bool, text: String| {
-            if !is_right {
-                found.push(Problem::error(None, text));
-            }
-        };
-        let window = options.window;
-        expect(
-            window.is_power_of_two() && (2..=WINDOW_MAX).contains(&window),
-            format!("`window` = {window}: expected a power of two from 2 to {WINDOW_MAX}"),
-        );
-        let max = options.message_max;
-        expect(
-            (1..=MESSAGE_MAX_MAX).contains(&max),
-            format!("`message_max` = {max}: expected a number of bytes up to {MESSAGE_MAX_MAX}"),
-        );
-        let capacity = options.message_capacity;
-        expect(
-            capacity <= max,
-            format!("`message_capacity` = {capacity}: expected no more than `message_max`, {max}"),
-        );
-        expect(options.workers != Some(0), String::from("`workers` = 0: expected 1 at least"));
+        found.push(Problem::error(line, format!("{place}: there is no stage `{name}`; {hint}")));
     }
 
     /// Cycles, and stages that no message comes to.
     fn check_ways(&self, found: &mut Vec<Problem>) {
+        if self.nodes.is_empty() {
+            let text = "the pipeline has no stage: its messages are read, and go nowhere";
+            found.push(Problem::warning(self.line, text));
+        }
         let mut reached = vec![false; self.nodes.len()];
         let mut ahead: Vec<usize> =
             self.sources.iter().filter_map(|(_, to)| self.entry(to.as_deref())).collect();

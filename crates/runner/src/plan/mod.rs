@@ -1,9 +1,11 @@
 //! What a pipeline is: its components, the ways between them, and its options.
 
 mod check;
+mod options;
 mod view;
 
 pub use check::Problem;
+pub(crate) use check::{Place, START};
 pub use view::View;
 
 use crate::limits::{MESSAGE_CAPACITY_DEFAULT, MESSAGE_MAX_DEFAULT, WINDOW_DEFAULT};
@@ -187,14 +189,16 @@ impl Default for Options {
 /// A whole pipeline.
 #[derive(Default)]
 pub struct Plan {
+    /// The line of the script that creates it, if there is one.
+    pub line: Option<usize>,
     /// How it is run.
     pub options: Options,
     /// Where messages come from, each with the node that they go to (`None`: the first).
     pub sources: Vec<(Component, Option<String>)>,
     /// What handles them, in order.
     pub nodes: Vec<Node>,
-    /// What gets those that failed.
-    pub dead_letter: Option<Component>,
+    /// What gets those that failed, one component after the other. Those that fail here are lost.
+    pub dead_letter: Vec<Component>,
 }
 
 impl Plan {

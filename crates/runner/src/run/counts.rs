@@ -33,6 +33,10 @@ const LET_GO: usize = 5;
 /// Those of one thread. Written by it alone, read by anybody; nothing is inferred from one about another.
 pub struct ThreadCounts {
     nodes: Box<[[AtomicU64; PLACES]]>,
+    /// Messages that are under way no more by themselves: their journey is over, or they follow another one.
+    gone: AtomicU64,
+    /// Messages that follow no more.
+    parted: AtomicU64,
     /// Whether a component runs.
     runs: AtomicBool,
 }
@@ -51,17 +55,32 @@ impl ThreadCounts {
         }
     }
 
+    /// So many messages are under way no more by themselves.
+    #[inline]
+    pub fn gone(&self, messages: u64) {
+        add(&self.gone, messages);
+    }
+
+    /// So many messages that followed another one go on by themselves.
+    pub fn parted(&self, messages: u64) {
+        add(&self.parted, messages);
+    }
+
     #[inline]
     fn add(&self, node: usize, place: usize, more: u64) {
-        let place = &self.nodes[node][place];
-        // One writer: a load and a store in place of an addition that locks.
-        place.store(place.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+        add(&self.nodes[node][place], more);
     }
 
     #[inline]
     pub fn set_running(&self, runs: bool) {
         self.runs.store(runs, Ordering::Relaxed);
     }
+}
+
+#[inline]
+fn add(place: &AtomicU64, more: u64) {
+    // One writer: a load and a store in place of an addition that locks.
+    place.store(place.load(Ordering::Relaxed) + more, Ordering::Relaxed);
 }
 
 fn place_of(kind: ReportKind) -> usize {
@@ -88,7 +107,8 @@ impl Counts {
     /// Counts for a thread that begins.
     pub fn of_thread(&self) -> Arc<ThreadCounts> {
         let nodes = (0..self.nodes).map(|_| Default::default()).collect();
-        let counts = Arc::new(ThreadCounts { nodes, runs: AtomicBool::new(false) });
+        let (gone, parted, runs) = Default::default();
+        let counts = Arc::new(ThreadCounts { nodes, gone, parted, runs });
         self.threads
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -102,6 +122,22 @@ impl Counts {
         let is_idle = threads.iter().all(|thread| !thread.runs.load(Ordering::Relaxed));
         let counts = threads.iter().flat_map(|thread| thread.nodes.iter().flatten());
         is_idle.then(|| counts.map(|count| count.load(Ordering::Relaxed)).sum())
+    }
+
+    /// Whether all that is under way by itself is held, if there were so many messages, of which so many ended beside
+    /// the threads that count here.
+    pub fn is_all_held(&self, messages: u64, ended: u64) -> bool {
+        let threads = self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (mut under_way, mut rest) = (messages, ended);
+        for thread in threads.iter() {
+            let sum = |place: usize| -> u64 {
+                thread.nodes.iter().map(|node| node[place].load(Ordering::Relaxed)).sum()
+            };
+            // What is held is what was kept, less what was let go.
+            under_way += thread.parted.load(Ordering::Relaxed) + sum(LET_GO);
+            rest += thread.gone.load(Ordering::Relaxed) + sum(place_of(ReportKind::Continue));
+        }
+        under_way == rest
     }
 
     /// The sums.

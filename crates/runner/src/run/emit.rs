@@ -1,6 +1,7 @@
 //! What a source emits, on its way into the engine.
 
-use super::machine::{Graph, Line, Parcel};
+use super::graph::Graph;
+use super::machine::{Line, Parcel};
 use super::signals::Stop;
 use crate::limits::NAP;
 use stageline::{Submitter, TrySubmitError};
@@ -17,14 +18,19 @@ const LATE_MAX: u32 = 1 << 17;
 /// In a window that is smaller it does not: that would be empty before the nap ends.
 const NAP_WINDOW_MIN: usize = 1024;
 
+/// Which slot is asked for beforehand: the one that comes so many messages after the next.
+const SLOTS_AHEAD: u64 = 2;
+
 /// The end that a source has of its group.
 pub struct Port {
     submitter: Submitter<Line>,
     /// Filled first, so that a source that fails meanwhile has sent nothing.
     scratch: Message,
     entry: u16,
+    source: usize,
     graph: Arc<Graph>,
     stop: Arc<Stop>,
+    emitted: u64,
     /// Messages since the run is to end.
     emitted_late: u32,
 }
@@ -32,21 +38,25 @@ pub struct Port {
 impl Port {
     pub fn new(
         submitter: Submitter<Line>,
-        entry: u16,
-        sizes: (usize, usize),
+        source: usize,
+        scratch: Message,
         graph: &Arc<Graph>,
-        stop: &Arc<Stop>,
     ) -> Self {
-        let (capacity, max) = sizes;
-        let scratch = Message::new(capacity, max);
         Self {
             submitter,
             scratch,
-            entry,
+            entry: graph.entry(source),
+            source,
+            stop: Arc::clone(graph.stop()),
             graph: Arc::clone(graph),
-            stop: Arc::clone(stop),
+            emitted: 0,
             emitted_late: 0,
         }
+    }
+
+    /// How many messages there were.
+    pub fn emitted(&self) -> u64 {
+        self.emitted
     }
 }
 
@@ -69,12 +79,14 @@ impl Emitter for Port {
             Err(TrySubmitError::Full(put)) => {
                 let is_wide = self.graph.plan().options.window >= NAP_WINDOW_MIN;
                 let (submitter, naps) = (&mut self.submitter, if is_wide { NAPS } else { 0 });
-                self.graph.while_crowded(|| wait_for_room(submitter, put, naps))
+                self.graph.waits().of_source(self.source, || wait_for_room(submitter, put, naps))
             }
             sent => sent.ok(),
         };
-        // What the slot had is filled next, and was another CPU's.
+        // What the slot had is filled next, and was another CPU's, as the next slots are.
+        self.submitter.prefetch(SLOTS_AHEAD);
         stageline::prefetch_to_write(self.scratch.data_mut());
+        self.emitted += u64::from(sent.is_some());
         // Positions count from 0: see `build`.
         sent.ok_or(EmitError::Stopping)
     }

@@ -2,6 +2,8 @@
 
 mod counts;
 mod emit;
+mod graph;
+mod held;
 mod machine;
 mod settle;
 mod signals;
@@ -11,13 +13,14 @@ pub use counts::NodeCounts;
 pub use summary::{Ended, Progress, SourceCounts, Summary};
 
 use crate::limits::NAP;
-use crate::plan::{Plan, Problem, RetryPolicy};
+use crate::plan::{Component, Plan, Problem, RetryPolicy};
 use emit::Port;
-use machine::{Graph, Line, Parcel, stage_of, text_of};
-use settle::{Letters, Settled, Settler};
-use signals::{Stop, Why};
+use graph::{Graph, stage_of};
+use machine::{Line, Parcel, text_of};
+use settle::{Letters, Settler};
+use signals::Why;
 use stageline::{
-    BuildError, GroupOptions, OpenError, Pipeline, Pool, RequestGroup, Retry, StageId,
+    BuildError, OpenError, Pipeline, Pool, Receiver, RequestGroup, Retry, SharedSubmitter, StageId,
 };
 use stageline_component::{Message, Source};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,25 +30,28 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 use std::{error, fmt, io};
 
-/// A plan that runs, until its sources end or it is stopped.
+/// A plan that runs, until its sources end or it is stopped. One that is dropped is stopped, and waited for.
 pub struct Run {
     graph: Arc<Graph>,
-    pipeline: Pipeline<Line>,
-    sources: Vec<Feed>,
+    /// Until the end.
+    pipeline: Option<Pipeline<Line>>,
+    feeds: Vec<Feed>,
     letters: Option<Feed>,
     /// Keeps the dead letters' group open until those that fill it have ended.
-    letters_end: Option<stageline::SharedSubmitter<Line>>,
-    stop: Arc<Stop>,
+    letters_end: Option<SharedSubmitter<Line>>,
+    told: Arc<AtomicU64>,
+    on_trouble: fn(&str),
     start: Instant,
 }
 
-/// The threads of one source, and its counts. The dead letters have no source.
+/// The threads of one source. The dead letters have no source.
 struct Feed {
     name: String,
+    /// Which source it is.
+    source: Option<usize>,
     group: usize,
-    counts: Arc<Settled>,
-    source: Option<JoinHandle<()>>,
-    settler: JoinHandle<()>,
+    reader: Option<JoinHandle<()>>,
+    settler: Option<JoinHandle<()>>,
 }
 
 /// Why a plan cannot run.
@@ -95,83 +101,132 @@ impl Run {
             return Err(RunError::Plan(problems));
         }
         let graph = Arc::new(Graph::new(plan));
-        let pipeline = build(&graph)?;
-        let stop = Arc::clone(graph.stop());
-        let told = Arc::<AtomicU64>::default();
-        let options = &graph.plan().options;
-        let mut letters_end = None;
-        let feed = |name: &str, group: RequestGroup<Line>| (name.to_owned(), group);
-        let settle = |receiver, acknowledge, letters| Settler {
-            graph: Arc::clone(&graph),
-            receiver,
-            counts: Arc::default(),
-            acknowledge,
-            letters,
-            stop: Arc::clone(&stop),
-            told: Arc::clone(&told),
-            on_trouble,
-        };
-        let letters = match graph.letters() {
-            None => None,
-            Some(_) => {
-                let (name, group) =
-                    feed("dead letters", pipeline.open(options.order).map_err(RunError::Open)?);
-                let index = group.index();
-                let (submitter, receiver) = group.split();
-                letters_end = Some(submitter.share());
-                let settler = settle(receiver, None, None);
-                Some(Feed::start(name, index, settler, None)?)
-            }
-        };
         // All are made before the first one begins to read.
-        let mut made = Vec::new();
-        for (component, _) in &graph.plan().sources {
-            let name = component.name();
-            let failed = |error| {
-                RunError::Source(format!("the source `{name}` cannot be started: {error:#}"))
-            };
-            made.push((name, component.factory.source().map_err(failed)?));
+        let sources = sources(graph.plan())?;
+        let mut run = Self {
+            pipeline: Some(build(&graph)?),
+            graph,
+            feeds: Vec::new(),
+            letters: None,
+            letters_end: None,
+            told: Arc::default(),
+            on_trouble,
+            start: Instant::now(),
+        };
+        if run.graph.letters().is_some() {
+            run.open_letters()?;
         }
-        let mut sources = Vec::new();
-        for (index, (name, mut source)) in made.into_iter().enumerate() {
-            let group = pipeline.open(GroupOptions::new(options.order)).map_err(RunError::Open)?;
-            let (name, group) = feed(name, group);
-            let at = group.index();
-            let (submitter, receiver) = group.split();
-            let sizes = (options.message_capacity, options.message_max);
-            let port = Port::new(submitter, graph.entry(index), sizes, &graph, &stop);
-            let letters = letters_end.as_ref().zip(graph.letters());
-            let letters = letters.map(|(end, entry)| {
-                let (submitter, scratch) = (end.clone(), Message::new(sizes.0, sizes.1));
-                Letters { submitter, entry, scratch }
-            });
-            let settler = settle(receiver, source.acknowledger(), letters);
-            sources.push(Feed::start(name, at, settler, Some((source, port)))?);
+        run.tell_pins();
+        // Where one cannot be opened, the drop of `run` ends those before it.
+        for (index, source) in sources.into_iter().enumerate() {
+            run.open(index, source)?;
         }
-        Ok(Self { graph, pipeline, sources, letters, letters_end, stop, start: Instant::now() })
+        Ok(run)
+    }
+
+    /// What was asked for by `cores` and is not so.
+    fn tell_pins(&self) {
+        let workers = self.pipeline.as_ref().map(|pipeline| &pipeline.report().workers);
+        for worker in workers.into_iter().flatten().filter(|worker| !worker.pinned) {
+            if let Some(cpu) = worker.cpu {
+                (self.on_trouble)(&format!(
+                    "no worker could be pinned to CPU {cpu}: it runs on any"
+                ));
+            }
+        }
+    }
+
+    fn group(&self) -> Result<RequestGroup<Line>, RunError> {
+        let order = self.graph.plan().options.order;
+        let pipeline = self.pipeline.as_ref().expect("it has not ended");
+        pipeline.open(order).map_err(RunError::Open)
+    }
+
+    fn open_letters(&mut self) -> Result<(), RunError> {
+        let group = self.group()?;
+        let index = group.index();
+        let (submitter, receiver) = group.split();
+        self.letters_end = Some(submitter.share());
+        let settler = self.settler(None, receiver);
+        let feed = self.letters.insert(Feed::new("dead letters", None, index));
+        feed.settler = Some(spawn("settle", &feed.name, move || settler.run())?);
+        Ok(())
+    }
+
+    fn open(&mut self, index: usize, mut source: Box<dyn Source>) -> Result<(), RunError> {
+        let name = self.graph.plan().sources[index].0.name();
+        let group = self.group()?;
+        let mut feed = Feed::new(name, Some(index), group.index());
+        let (submitter, receiver) = group.split();
+        let mut port = Port::new(submitter, index, self.scratch(), &self.graph);
+        let settler =
+            Settler { acknowledge: source.acknowledger(), ..self.settler(Some(index), receiver) };
+        feed.settler = Some(spawn("settle", name, move || settler.run())?);
+        let graph = Arc::clone(&self.graph);
+        let reader = move || {
+            run_source(name, source, &mut port, &graph);
+            graph.source_ended(port.emitted());
+        };
+        // The settler ends when the port has gone, with the thread or without one.
+        let reader = spawn("source", name, reader).inspect_err(|_| self.graph.source_ended(0));
+        let reader = reader.map(|reader| feed.reader = Some(reader));
+        self.feeds.push(feed);
+        reader
+    }
+
+    fn settler(&self, source: Option<usize>, receiver: Receiver<Line>) -> Settler {
+        let letters = source.zip(self.letters_end.as_ref()).zip(self.graph.letters());
+        Settler {
+            counts: Arc::clone(self.graph.settled(source)),
+            graph: Arc::clone(&self.graph),
+            receiver,
+            acknowledge: None,
+            letters: letters.map(|((source, submitter), entry)| Letters {
+                graph: Arc::clone(&self.graph),
+                source,
+                submitter: submitter.clone(),
+                entry,
+                scratch: self.scratch(),
+            }),
+            is_last: source.is_none(),
+            told: Arc::clone(&self.told),
+            on_trouble: self.on_trouble,
+        }
+    }
+
+    fn scratch(&self) -> Message {
+        let options = &self.graph.plan().options;
+        Message::new(options.message_capacity, options.message_max)
     }
 
     /// Tells the sources to return. What they have emitted runs to its end.
     pub fn stop(&self) {
-        self.stop.set(Why::Asked);
+        self.graph.stop().set(Why::Asked);
     }
 
-    /// Whether the sources have ended, and all that they emitted is settled.
+    /// Whether a reason has come to end before the sources do.
+    pub fn is_stopping(&self) -> bool {
+        self.graph.stop().is_set()
+    }
+
+    /// Whether the sources have ended, and all that they emitted is settled, and so are the dead letters.
     pub fn is_settled(&self) -> bool {
-        self.sources.iter().all(|feed| feed.settler.is_finished())
+        let has_ended = |feed: &Feed| feed.settler.as_ref().is_none_or(JoinHandle::is_finished);
+        self.feeds.iter().all(has_ended) && self.graph.are_letters_settled()
     }
 
     /// What has been done so far.
     pub fn progress(&self) -> Progress {
         let of = |feed: &Feed| {
-            let submitted =
-                self.pipeline.group_stats(feed.group).map(|stats| stats.ledger.submitted);
-            SourceCounts::of(&feed.name, &feed.counts, submitted)
+            let stats =
+                self.pipeline.as_ref().and_then(|pipeline| pipeline.group_stats(feed.group));
+            let submitted = stats.map(|stats| stats.ledger.submitted);
+            SourceCounts::of(&feed.name, self.graph.settled(feed.source), submitted)
         };
         let names = self.graph.plan().nodes.iter().map(|node| node.name.clone());
         Progress {
             elapsed: self.start.elapsed(),
-            sources: self.sources.iter().map(of).collect(),
+            sources: self.feeds.iter().map(of).collect(),
             letters: self.letters.as_ref().map(of),
             nodes: names.zip(self.graph.counts().sum()).collect(),
         }
@@ -179,34 +234,14 @@ impl Run {
 
     /// Waits until the sources have ended and all that they emitted is settled, and ends the pipeline.
     pub fn wait(mut self) -> Summary {
-        for feed in &mut self.sources {
-            if let Some(source) = feed.source.take() {
-                join(source, &self.graph);
-            }
-        }
-        let mut counts = Vec::new();
-        for feed in std::mem::take(&mut self.sources) {
-            join(feed.settler, &self.graph);
-            counts.push(SourceCounts::of(&feed.name, &feed.counts, None));
-        }
-        self.letters_end = None;
-        let letters = self.letters.take().map(|feed| {
-            join(feed.settler, &self.graph);
-            SourceCounts::of(&feed.name, &feed.counts, None)
-        });
-        self.pipeline.close();
-        let names = self.graph.plan().nodes.iter().map(|node| node.name.clone());
+        self.end();
+        let stop = self.graph.stop();
         Summary {
             name: self.graph.plan().options.name.clone(),
-            progress: Progress {
-                elapsed: self.start.elapsed(),
-                sources: counts,
-                letters,
-                nodes: names.zip(self.graph.counts().sum()).collect(),
-            },
+            progress: self.progress(),
             troubles: self.graph.take_troubles(),
-            output_closed: self.stop.is_output_closed(),
-            ended: match self.stop.why() {
+            output_closed: stop.is_output_closed(),
+            ended: match stop.why() {
                 None => Ended::BySources,
                 Some(Why::Asked) => Ended::Asked,
                 Some(Why::OutputClosed) => Ended::OutputClosed,
@@ -214,36 +249,61 @@ impl Run {
             },
         }
     }
-}
 
-impl Feed {
-    fn start(
-        name: String,
-        group: usize,
-        settler: Settler,
-        source: Option<(Box<dyn Source>, Port)>,
-    ) -> Result<Self, RunError> {
-        let counts = Arc::clone(&settler.counts);
-        let (graph, stop) = (Arc::clone(&settler.graph), Arc::clone(&settler.stop));
-        let spawn = |kind: &str| thread::Builder::new().name(format!("{kind} {name}"));
-        let settler = spawn("settle").spawn(move || settler.run()).map_err(RunError::Thread)?;
-        let source = source.map(|(source, port)| {
-            let name = name.clone();
-            spawn("source")
-                .spawn(move || {
-                    run_source(&name, source, port, &graph, &stop);
-                    graph.source_ended();
-                })
-                .map_err(RunError::Thread)
-        });
-        let source = source.transpose()?;
-        Ok(Self { name, group, counts, source, settler })
+    /// Waits for all threads, the pipeline's included.
+    fn end(&mut self) {
+        for feed in &mut self.feeds {
+            join(feed.reader.take(), &self.graph);
+        }
+        for feed in &mut self.feeds {
+            join(feed.settler.take(), &self.graph);
+        }
+        self.letters_end = None;
+        if let Some(letters) = &mut self.letters {
+            join(letters.settler.take(), &self.graph);
+        }
+        let Some(pipeline) = self.pipeline.take() else { return };
+        pipeline.close();
+        if matches!(self.graph.stop().why(), None | Some(Why::Asked)) {
+            machine::close_unused(&self.graph);
+        }
     }
 }
 
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.stop();
+        self.end();
+    }
+}
+
+impl Feed {
+    fn new(name: &str, source: Option<usize>, group: usize) -> Self {
+        Self { name: name.to_owned(), source, group, reader: None, settler: None }
+    }
+}
+
+fn spawn(
+    kind: &str,
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, RunError> {
+    thread::Builder::new().name(format!("{kind} {name}")).spawn(run).map_err(RunError::Thread)
+}
+
+fn sources(plan: &Plan) -> Result<Vec<Box<dyn Source>>, RunError> {
+    let make = |(component, _): &(Component, Option<String>)| {
+        let name = component.name();
+        let failed =
+            |error| RunError::Source(format!("the source `{name}` cannot be started: {error:#}"));
+        component.factory.source().map_err(failed)
+    };
+    plan.sources.iter().map(make).collect()
+}
+
 /// Runs a source to its end. One that fails ends the run.
-fn run_source(name: &str, mut source: Box<dyn Source>, mut port: Port, graph: &Graph, stop: &Stop) {
-    let ended = catch_unwind(AssertUnwindSafe(|| source.run(&mut port)));
+fn run_source(name: &str, mut source: Box<dyn Source>, port: &mut Port, graph: &Graph) {
+    let ended = catch_unwind(AssertUnwindSafe(|| source.run(port)));
     let error = match ended {
         Ok(Ok(())) => return,
         Ok(Err(error)) => format!("{error:#}"),
@@ -251,11 +311,11 @@ fn run_source(name: &str, mut source: Box<dyn Source>, mut port: Port, graph: &G
     };
     let text = format!("the source `{name}` failed: {error}");
     graph.trouble(text.clone());
-    stop.set(Why::Failed(text));
+    graph.stop().set(Why::Failed(text));
 }
 
-fn join(thread: JoinHandle<()>, graph: &Graph) {
-    if let Err(panic) = thread.join() {
+fn join(thread: Option<JoinHandle<()>>, graph: &Graph) {
+    if let Some(Err(panic)) = thread.map(JoinHandle::join) {
         graph.trouble(format!("a thread of the runner panicked: {}", text_of(&*panic)));
     }
 }
@@ -282,7 +342,7 @@ fn build(graph: &Arc<Graph>) -> Result<Pipeline<Line>, RunError> {
         .wait(options.wait)
         .workers(options.workers.unwrap_or_else(default_workers))
         .reserve(0)
-        .stages(graph.stages(&names))
+        .stages(machine::stages(graph, &names))
         .retry(retry(&options.retry));
     builder = match options.cores.is_empty() {
         true => builder.pin(false),

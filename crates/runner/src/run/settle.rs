@@ -1,11 +1,12 @@
 //! What becomes of messages whose journey is over: counted, told to their source, and to the dead letter or the user
 //! if they failed.
 
-use super::machine::{Graph, Line, Parcel};
-use super::signals::{Stop, Why};
+use super::graph::Graph;
+use super::machine::{Fate, Line, Parcel, UNMADE};
+use super::signals::Why;
 use crate::limits::{FAILURES_TOLD, NAP};
 use crate::plan::OnFailure;
-use stageline::{Outcome, Output, Receiver, SharedSubmitter};
+use stageline::{Outcome, Output, Receiver, SharedSubmitter, TrySubmitError};
 use stageline_builtin::STDOUT_CLOSED;
 use stageline_component::{Acknowledge, Message, TooLarge};
 use std::sync::Arc;
@@ -27,6 +28,26 @@ pub struct Settled {
     pub folded: AtomicU64,
     /// Not begun or not ended when the run was cut short.
     pub cancelled: AtomicU64,
+    /// Ended by the engine, and not by the answer of a component.
+    stopped: AtomicU64,
+}
+
+impl Settled {
+    /// All that have ended.
+    pub fn all(&self) -> u64 {
+        let all = [&self.done, &self.dropped, &self.failed, &self.cancelled];
+        all.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Those that the engine has ended, but for what followed them.
+    pub fn stopped(&self) -> u64 {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Those that the dead letter has taken.
+    pub fn letters(&self) -> u64 {
+        self.letters.load(Ordering::Relaxed)
+    }
 }
 
 fn add(count: &AtomicU64, more: u64) {
@@ -36,6 +57,9 @@ fn add(count: &AtomicU64, more: u64) {
 
 /// Where failed messages go.
 pub struct Letters {
+    pub graph: Arc<Graph>,
+    /// Whose messages they were.
+    pub source: usize,
     pub submitter: SharedSubmitter<Line>,
     pub entry: u16,
     /// Filled first: what cannot be copied is told, and not taken.
@@ -50,7 +74,8 @@ pub struct Settler {
     pub acknowledge: Option<Box<dyn Acknowledge>>,
     /// None for the dead letters themselves.
     pub letters: Option<Letters>,
-    pub stop: Arc<Stop>,
+    /// Those of the dead letters.
+    pub is_last: bool,
     /// Those that all settlers have told.
     pub told: Arc<AtomicU64>,
     pub on_trouble: fn(&str),
@@ -59,16 +84,9 @@ pub struct Settler {
 impl Settler {
     /// Receives until there is no more.
     pub fn run(self) {
-        let Self {
-            graph,
-            mut receiver,
-            counts,
-            mut acknowledge,
-            mut letters,
-            stop,
-            told,
-            on_trouble,
-        } = self;
+        let Self { graph, mut receiver, counts, told, on_trouble, .. } = self;
+        let (mut acknowledge, mut letters, is_last) =
+            (self.acknowledge, self.letters, self.is_last);
         let mut settle = |output: &Output<'_, Line>| {
             let number = output.position();
             if output.is_done() {
@@ -78,22 +96,35 @@ impl Settler {
                 }
                 return;
             }
+            if output.is_dropped() && acknowledge.is_none() {
+                return add(&counts.dropped, 1);
+            }
             let outcome = output.outcome();
             let status = outcome.status();
             if let Some(source) = &mut acknowledge {
                 source.settled(number, status, output.description());
             }
             let parcel: &Parcel = output;
+            let is_answered = matches!(
+                outcome,
+                Outcome::Dropped { .. } | Outcome::Failed { .. } | Outcome::FailedAs { .. }
+            );
+            if !is_answered && !parcel.fate.follows() {
+                add(&counts.stopped, 1);
+            }
             match outcome {
                 Outcome::Dropped { .. } => return add(&counts.dropped, 1),
                 Outcome::Cancelled => return add(&counts.cancelled, 1),
-                _ if status == STDOUT_CLOSED.status() && graph.is_stdout(parcel.at) => {
+                _ if status == STDOUT_CLOSED.status()
+                    && !is_last
+                    && (graph.is_stdout(parcel.at) || parcel.fate.follows()) =>
+                {
                     add(&counts.cancelled, 1);
-                    return stop.set(Why::OutputClosed);
+                    return graph.stop().set(Why::OutputClosed);
                 }
                 _ => add(&counts.failed, 1),
             }
-            if parcel.is_folded {
+            if parcel.fate == Fate::FOLDED {
                 return add(&counts.folded, 1);
             }
             let failure =
@@ -101,10 +132,14 @@ impl Settler {
             if let Some(letters) = &mut letters
                 && letters.take(parcel, &failure)
             {
-                if counts.letters.load(Ordering::Relaxed) == 0 {
+                if counts.letters() == 0 {
                     on_trouble(&format!("{failure}; the dead letter has it, and what else fails"));
                 }
                 return add(&counts.letters, 1);
+            }
+            if status == UNMADE && graph.stop().is_set() {
+                // Which is why the run ends, and told as such.
+                return;
             }
             match told.fetch_add(1, Ordering::Relaxed) {
                 earlier if earlier < FAILURES_TOLD => on_trouble(&failure.to_string()),
@@ -112,7 +147,7 @@ impl Settler {
                 _ => {}
             }
             if graph.plan().options.on_failure == OnFailure::Stop {
-                stop.set(Why::Failed(failure.to_string()));
+                graph.stop().set(Why::Failed(failure.to_string()));
             }
         };
         receive_all(&mut receiver, graph.plan().options.window, &mut settle);
@@ -166,19 +201,24 @@ fn text_of(outcome: &Outcome<'_, ()>, output: &Output<'_, Line>) -> String {
         Outcome::Panicked(text) => format!("it panicked: {text}"),
         Outcome::Cyclic(cycle) => format!("it went in circles: {cycle}"),
         Outcome::Abandoned => String::from("it was abandoned"),
-        _ => String::new(),
+        // It failed with another one, for that one's reason.
+        _ => output.message.description().to_owned(),
     }
 }
 
 impl Letters {
     /// Whether the dead letter has got a copy of the message.
     fn take(&mut self, parcel: &Parcel, failure: &Failure<'_>) -> bool {
-        let Self { submitter, entry, scratch } = self;
+        let Self { graph, source, submitter, entry, scratch } = self;
         if copy(parcel, failure, scratch).is_err() {
             return false;
         }
-        let sent = submitter.submit_with(|slot: &mut Parcel| slot.begin(scratch, *entry));
-        sent.is_ok()
+        match submitter.try_submit_with(|slot: &mut Parcel| slot.begin(scratch, *entry)) {
+            Err(TrySubmitError::Full(put)) => {
+                graph.waits().of_letters(*source, || submitter.submit_with(put)).is_ok()
+            }
+            sent => sent.is_ok(),
+        }
     }
 }
 

@@ -4,10 +4,10 @@
 //! and without making components, and takes the same function out of it: its upvalues are there, each thread's own.
 
 use super::Text;
+use super::json;
 use super::sandbox::{Sandbox, lock, problem_of};
 use crate::limits::FUNCTION_TIME_MAX;
-use mlua::serde::SerializeOptions;
-use mlua::{Function, LuaSerdeExt, UserData, UserDataFields, UserDataMethods, Value as LuaValue};
+use mlua::{Function, UserData, UserDataFields, UserDataMethods, Value as LuaValue};
 use stageline_component::{
     AttributeError, AttributeKind, AttributeSpec, Attributes, Component, Error, Factory, Flush,
     Kind, Message, Report, Spec, Value,
@@ -49,13 +49,37 @@ pub(super) static SPEC: Spec = Spec {
             doc: "Run it on so many threads of its own: for a function that is slow, or 1 for one that counts.",
         },
     ],
-    doc: "The function gets the message: `message.data` (read and set), `message:get(name)` and `message:set(name, \
-          value)` for its attributes, `message:json()` and `message:set_json(table)`, `message.attempt`, \
-          `message.held`, `message.flush` (`\"age\"`, `\"drain\"` or nil), `message:lead()`, \
-          `message:hold(seconds)`. Statuses are `stageline.DONE`, `CONTINUE`, `RETRY`, `FAIL`, `DROP`, or numbers of \
-          their ranges. Each thread that runs it has a Lua of its own, in which the whole script has run: what a \
-          function keeps in a variable is that thread's.\n\n```lua\ns.lua { handle = function(message)\n  local row \
-          = message:json()\n  row.late = row.dep_delay > 30\n  message:set_json(row)\nend }\n```",
+    doc: r#"
+The function gets the message:
+
+| | |
+|---|---|
+| `message.data` | what it says, read and set |
+| `message:get(name)`, `message:set(name, value)` | an attribute; nil is none |
+| `message:json()`, `message:set_json(value)` | the data as a value of Lua, and back; null is `stageline.NULL`, and whole numbers beyond 64 bits become floats |
+| `message.attempt` | which attempt this is, from 1 |
+| `message.held` | how many messages the function holds; one that comes again is counted |
+| `message:hold(seconds)` | to be returned: the message is held, and comes again when it is so old, or at the end |
+| `message.flush` | why a message that was held comes again: `"age"` or `"drain"`; else nil |
+| `message:lead()` | what is held shares what becomes of this message: what it is returned with, or that it fails. A message that is done leads without it |
+
+It returns a status, `stageline.DONE`, `CONTINUE`, `RETRY`, `FAIL`, `DROP`, or a number of their ranges, or nothing for done, and a
+description. A message whose function fails has 290, and one for which it answers something else 291. Each thread that runs
+it has a Lua of its own, in which the whole script has run: what a function keeps in a variable is that thread's.
+
+```lua
+local s = require("stageline")
+s.pipeline {
+  s.stdin { codec = "ndjson" },
+  s.lua { handle = function(message)
+    local row = message:json()
+    row.late = row.dep_delay > 30
+    message:set_json(row)
+  end },
+  s.stdout {},
+}
+```
+"#,
 };
 
 /// The factory of the component.
@@ -211,19 +235,12 @@ impl UserData for Lent {
             .map_err(mlua::Error::external)
         });
         methods.add_method("json", |lua, this, ()| {
-            let value = this.with(|it| serde_json::from_slice::<serde_json::Value>(it.data()))?;
-            let options =
-                SerializeOptions::new().serialize_none_to_null(false).serialize_unit_to_null(false);
-            lua.to_value_with(&value.map_err(mlua::Error::external)?, options)
+            let value = this.with(|it| json::parse(it.data()))??;
+            json::to_lua(lua, &value)
         });
         methods.add_method("set_json", |lua, this, value: LuaValue| {
-            let value: serde_json::Value = lua.from_value(value)?;
-            this.with(|it| {
-                let data = it.data_mut();
-                data.clear();
-                serde_json::to_writer(data, &value)
-            })?
-            .map_err(mlua::Error::external)
+            let data = json::write(lua, &value)?;
+            this.with(|it| it.set_data(&data))?.map_err(mlua::Error::external)
         });
         methods.add_method("lead", |_, this, ()| {
             this.with(|it| {

@@ -3,15 +3,17 @@
 use super::Text;
 use super::function;
 use super::sandbox::lock;
-use super::values::value_of;
 use crate::plan::{Component, Plan, Problem};
+use component::{Given, Origin};
 use mlua::{Function, Lua, MetaMethod, Table, UserData, UserDataMethods, Value as LuaValue};
-use stageline_builtin::{builtin, builtins};
-use stageline_component::{Factory, Kind, Spec, Value, loader::Plugin, nearest};
-use std::path::{Path, PathBuf};
+use stageline_builtin::builtins;
+use stageline_component::{Kind, Spec, nearest};
 use std::sync::{Arc, Mutex};
 
+mod component;
+mod paths;
 mod pipeline;
+mod table;
 
 /// What a script has said so far.
 #[derive(Default)]
@@ -22,10 +24,32 @@ pub(super) struct Draft {
     pub functions: Vec<Function>,
     /// Nothing is made: the script runs for its functions.
     pub makes_none: bool,
-    /// Those that stand in no pipeline yet; `None` where something was wrong, which has been told.
-    components: Vec<Option<Component>>,
+    /// The components, in the order in which they were made.
+    slots: Vec<Slot>,
     /// How many pipelines were created.
     pipelines: usize,
+    /// Nothing of the script's pipeline is missing in the plan.
+    is_whole: bool,
+}
+
+/// A component that a script has made.
+struct Slot {
+    line: Option<usize>,
+    /// As the script names it.
+    name: String,
+    state: State,
+}
+
+/// What there is of a component.
+enum State {
+    /// It stands in no pipeline yet.
+    Ready(Component),
+    /// Its attributes were wrong, which has been told: it is good for the checks that follow, and for nothing else.
+    Wrong(Component),
+    /// It is not known what it is, which has been told.
+    Unknown,
+    /// It stands at this place.
+    Used(String),
 }
 
 /// A component, as scripts hold it.
@@ -48,56 +72,83 @@ pub fn catalogue() -> Vec<&'static Spec> {
     specs
 }
 
-fn factory(name: &str) -> Result<Box<dyn Factory>, String> {
-    if name == function::SPEC.name {
-        return Ok(Box::new(function::Functions::new()));
+const STATUSES: [(&str, u32); 5] =
+    [("DONE", 0), ("CONTINUE", 1), ("RETRY", 100), ("FAIL", 200), ("DROP", 300)];
+const MAKERS: [(&str, Maker); 3] =
+    [("component", Maker::ByName), ("plugin", Maker::Plugin), ("loadComponent", Maker::Either)];
+const CREATORS: [&str; 2] = ["pipeline", "createPipeline"];
+
+/// What is told of `stageline:stdin {}`.
+const COLON: &str = "`:` hands the module over: call it with `.`, as in `stageline.stdin { ... }`";
+
+/// Whether it is the table that [`table`] gives.
+fn is_module(table: &Table) -> bool {
+    matches!(table.raw_get(CREATORS[0]), Ok(LuaValue::Function(_)))
+}
+
+/// Whether there is such a component; if not, what may have been meant.
+fn known(name: &str) -> Result<(), String> {
+    let Err(error) = Origin::by_name(name) else { return Ok(()) };
+    let statuses = STATUSES.iter().map(|(name, _)| *name);
+    let functions = MAKERS.iter().map(|(name, _)| *name).chain(CREATORS);
+    match nearest(name, statuses.chain(functions)) {
+        Some(nearest) => Err(format!("`stageline` has no `{name}`; did you mean `{nearest}`?")),
+        None => Err(error),
     }
-    builtin(name).map(|builtin| (builtin.factory)()).ok_or_else(|| {
-        let names: Vec<_> = catalogue().iter().map(|spec| spec.name).collect();
-        match nearest(name, names.iter().copied()) {
-            Some(nearest) => format!("there is no component `{name}`; did you mean `{nearest}`?"),
-            None => format!(
-                "there is no component `{name}`; `stageline components` lists those that there are"
-            ),
-        }
-    })
 }
 
 /// The table that `require("stageline")` gives.
 pub(super) fn table(lua: &Lua, text: &Text, draft: &Arc<Mutex<Draft>>) -> mlua::Result<Table> {
     let module = lua.create_table()?;
-    for (name, status) in
-        [("DONE", 0), ("CONTINUE", 1), ("RETRY", 100), ("FAIL", 200), ("DROP", 300)]
-    {
+    for (name, status) in STATUSES {
         module.set(name, status)?;
     }
-    let makers =
-        [("component", Maker::ByName), ("plugin", Maker::Plugin), ("loadComponent", Maker::Either)];
-    for (name, maker) in makers {
+    // (`null` is a component.)
+    module.set("NULL", LuaValue::NULL)?;
+    for (function, maker) in MAKERS {
         let (text, draft) = (text.clone(), Arc::clone(draft));
         let make =
-            lua.create_function(move |lua, (name, attributes): (String, Option<LuaValue>)| {
+            lua.create_function(move |lua, (name, attributes): (LuaValue, Option<LuaValue>)| {
+                let name = match &name {
+                    LuaValue::String(name) => name.to_string_lossy(),
+                    other => {
+                        let found = table::shown(other);
+                        let text = format!(
+                            "`{function}` needs a name: expected a text, and found {found}"
+                        );
+                        return Err(mlua::Error::runtime(text));
+                    }
+                };
                 make(lua, &text, &draft, maker, &name, attributes)
             })?;
-        module.set(name, make)?;
+        module.set(function, make)?;
     }
-    for name in ["pipeline", "createPipeline"] {
+    for name in CREATORS {
         let (text, draft) = (text.clone(), Arc::clone(draft));
         let create = lua.create_function(move |lua, table: LuaValue| {
-            let line = line_of_caller(lua, &text);
-            pipeline::create(&mut lock(&draft), line, &table)
+            let caller = Caller::of(lua, &text);
+            pipeline::create(&mut lock(&draft), &text, &caller, &table);
+            Ok(())
         })?;
         module.set(name, create)?;
     }
     // `stageline.json { ... }`: any other name is a component's.
     let (text, draft) = (text.clone(), Arc::clone(draft));
     let by_name = lua.create_function(move |lua, (_, name): (Table, String)| {
-        if let Err(error) = factory(&name) {
-            return Err(mlua::Error::runtime(error));
+        let known = known(&name);
+        let (place, mut draft_now) = (Caller::of(lua, &text), lock(&draft));
+        if let Err(error) = &known {
+            // A function of the script that runs has nobody who looks at the draft.
+            if draft_now.makes_none {
+                return Err(mlua::Error::runtime(error));
+            }
+            draft_now.problems.push(place.problem(error));
         }
+        drop(draft_now);
         let (text, draft) = (text.clone(), Arc::clone(&draft));
-        lua.create_function(move |lua, attributes: Option<LuaValue>| {
-            make(lua, &text, &draft, Maker::ByName, &name, attributes)
+        lua.create_function(move |lua, attributes: Option<LuaValue>| match known {
+            Ok(()) => make(lua, &text, &draft, Maker::ByName, &name, attributes),
+            Err(_) => Ok(lock(&draft).add(None, &name, State::Unknown)),
         })
     })?;
     let meta = lua.create_table()?;
@@ -127,112 +178,101 @@ fn make(
     name: &str,
     attributes: Option<LuaValue>,
 ) -> mlua::Result<Handle> {
-    let line = line_of_caller(lua, text);
+    let caller = Caller::of(lua, text);
     let mut draft = lock(draft);
     let draft = &mut *draft;
     let mut wrong = Vec::new();
-    let attributes = match attributes {
-        None => Vec::new(),
-        Some(LuaValue::Table(table)) => {
-            attributes_of(&table, text, &mut draft.functions, &mut wrong)
-        }
-        Some(other) => {
-            wrong.push(format!(
-                "the attributes of `{name}` are a {}: expected a table",
-                other.type_name()
-            ));
-            Vec::new()
-        }
+    let given = Given::of(name, attributes, text, &mut draft.functions, &mut wrong);
+    let state = match draft.makes_none {
+        true => State::Unknown,
+        false => match Origin::of(text, maker, name) {
+            Ok(origin) => origin.make(&given, caller.line, &mut wrong),
+            Err(error) => {
+                wrong.push(error);
+                State::Unknown
+            }
+        },
     };
-    let component = match draft.makes_none {
-        true => None,
-        false => component(text, maker, name, attributes, line, &mut wrong),
-    };
-    draft.problems.extend(wrong.into_iter().map(|text| Problem::error(line, text)));
-    draft.components.push(component);
-    Ok(Handle(draft.components.len() - 1))
+    draft.problems.extend(wrong.iter().map(|text| caller.problem(text)));
+    if let State::Ready(component) = &state {
+        let astray = paths::astray(component.name(), &given.values);
+        let warning = |text: &String| Problem { is_warning: true, ..caller.problem(text) };
+        draft.problems.extend(astray.iter().map(warning));
+    }
+    Ok(draft.add(caller.line, name, state))
 }
 
-fn attributes_of(
-    table: &Table,
-    text: &Text,
-    functions: &mut Vec<Function>,
-    wrong: &mut Vec<String>,
-) -> Vec<(String, Value)> {
-    let mut attributes = Vec::new();
-    let mut pairs: Vec<_> = Vec::new();
-    for pair in table.pairs::<LuaValue, LuaValue>() {
-        match pair {
-            Ok((LuaValue::String(name), value)) => pairs.push((name.to_string_lossy(), value)),
-            Ok((key, _)) => wrong.push(format!("a {} is no name of an attribute", key.type_name())),
-            Err(error) => wrong.push(error.to_string()),
+impl Draft {
+    /// The plan, and all that is wrong with it and with what it is made of.
+    pub fn finish(&mut self) -> (Option<Plan>, Vec<Problem>) {
+        let (plan, mut problems) = (self.plan.take(), std::mem::take(&mut self.problems));
+        let is_right = |problems: &[Problem]| problems.iter().all(|problem| problem.is_warning);
+        match &plan {
+            Some(plan) if is_right(&problems) => {
+                problems.extend(plan.check());
+                if is_right(&problems) {
+                    problems.extend(self.unused());
+                }
+            }
+            Some(plan) => problems.extend(plan.check_parts(self.is_whole)),
+            None if is_right(&problems) => {
+                let text = "the script creates no pipeline: call `stageline.pipeline { ... }`";
+                problems.push(Problem::error(None, text));
+            }
+            None => {}
         }
+        (plan, problems)
     }
-    // The order of a table's names is none; that of functions must be the same in each run of the script.
-    pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
-    for (name, value) in pairs {
-        match value_of(&value, text, functions, 0) {
-            Ok(value) => attributes.push((name, value)),
-            Err(error) => wrong.push(format!("`{name}`: {error}")),
-        }
+
+    /// Components that stand nowhere: a variable that is misspelt is nil, and ends a list without a word.
+    fn unused(&self) -> impl Iterator<Item = Problem> {
+        self.slots.iter().filter(|slot| matches!(slot.state, State::Ready(_))).map(|slot| {
+            let text = format!("`{}` stands in no pipeline: put it in, or take it out", slot.name);
+            Problem::warning(slot.line, text)
+        })
     }
-    attributes
+
+    fn add(&mut self, line: Option<usize>, name: &str, state: State) -> Handle {
+        self.slots.push(Slot { line, name: name.to_owned(), state });
+        Handle(self.slots.len() - 1)
+    }
 }
 
-fn component(
-    text: &Text,
-    maker: Maker,
-    name: &str,
-    attributes: Vec<(String, Value)>,
+/// Where a function of this module is called.
+struct Caller {
+    /// The line of the script, which may have called another that called the function.
     line: Option<usize>,
-    wrong: &mut Vec<String>,
-) -> Option<Component> {
-    let is_path = name.contains('/') || name.ends_with(".so");
-    let made = match maker {
-        Maker::ByName => factory(name),
-        Maker::Either if !is_path => factory(name),
-        Maker::Plugin | Maker::Either => plugin(text, name),
-    };
-    let mut factory = match made {
-        Ok(factory) => factory,
-        Err(error) => {
-            wrong.push(error);
-            return None;
-        }
-    };
-    let before = wrong.len();
-    for (name, value) in &attributes {
-        if let Err(error) = factory.set_attribute(name, value) {
-            wrong.push(error.to_string());
-        }
-    }
-    if wrong.len() > before {
-        return None;
-    }
-    match factory.prepare() {
-        Ok(()) => Some(Component { factory, line }),
-        Err(error) => {
-            wrong.push(error.to_string());
-            None
-        }
-    }
+    /// The place in a module of the script's, if that called it.
+    module: Option<String>,
 }
 
-/// A plugin; a path that is relative is so to the working directory, and else to the script.
-fn plugin(text: &Text, name: &str) -> Result<Box<dyn Factory>, String> {
-    let path = Path::new(name);
-    let beside = text.path.parent().map_or_else(PathBuf::new, |folder| folder.join(path));
-    let path = if path.exists() || !beside.exists() { path } else { &beside };
-    let plugin = Plugin::load(path).map_err(|error| error.to_string())?;
-    Ok(plugin.factory())
-}
+impl Caller {
+    fn of(lua: &Lua, text: &Text) -> Self {
+        let script = text.chunk();
+        // The function itself is at level 0.
+        let place = |level: usize| {
+            lua.inspect_stack(level, |caller| {
+                let source = caller.source().source.map(|source| source.into_owned());
+                (source, caller.current_line())
+            })
+        };
+        let mut module = None;
+        for (level, (source, line)) in (1..).map_while(|level| Some((level, place(level)?))) {
+            let Some(source) = source else { continue };
+            if source == script {
+                return Self { line, module };
+            }
+            if let (1, Some(path), Some(line)) = (level, source.strip_prefix('@'), line) {
+                module = Some(format!("{path}:{line}"));
+            }
+        }
+        Self { line: None, module }
+    }
 
-/// The line of the script that called the function that runs.
-fn line_of_caller(lua: &Lua, text: &Text) -> Option<usize> {
-    let name = format!("@{}", text.path.display());
-    lua.inspect_stack(1, |caller| {
-        let is_script = caller.source().source.is_some_and(|source| source == name);
-        if is_script { caller.current_line() } else { None }
-    })
-    .flatten()
+    fn problem(&self, text: &str) -> Problem {
+        match &self.module {
+            None => Problem::error(self.line, text),
+            Some(module) => Problem::error(self.line, format!("{module}: {text}")),
+        }
+    }
 }

@@ -1,17 +1,18 @@
 //! The Lua that a script runs in: without files, processes and bytecode, and with limits on memory and time.
 
-use super::Text;
 use super::module::{self, Draft};
+use super::{Text, code, read, utf8};
 use crate::limits::{SCRIPT_INSTRUCTIONS_PER_LOOK, SCRIPT_MEMORY_MAX, SCRIPT_TIME_MAX};
 use crate::plan::{Plan, Problem};
 use mlua::chunk::ChunkMode;
 use mlua::{Error, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
+use std::io::ErrorKind;
 use std::path::{Component as Part, Path};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// What ends a script that takes too long.
-pub(super) type Deadline = Arc<Mutex<Option<Instant>>>;
+/// What ends a script that takes too long: when that is, and how long it may take.
+pub(super) type Deadline = Arc<Mutex<Option<(Instant, Duration)>>>;
 
 /// A script's Lua.
 pub(super) struct Sandbox {
@@ -40,27 +41,19 @@ impl Sandbox {
     }
 
     /// Runs the script: the pipeline that it creates, if it creates one, and all that is wrong.
-    pub fn run(&self) -> Result<(Option<Plan>, Vec<Problem>), Problem> {
-        self.execute().map_err(|error| problem_of(&self.text, &error))?;
+    pub fn run(&self) -> (Option<Plan>, Vec<Problem>) {
+        let ended = self.execute();
         let mut draft = lock(&self.draft);
-        let mut problems = std::mem::take(&mut draft.problems);
-        let plan = std::mem::take(&mut draft.plan);
-        if plan.is_none() && problems.is_empty() {
-            let text = "the script creates no pipeline: call `stageline.pipeline { ... }`";
-            problems.push(Problem::error(None, text));
-        }
-        Ok((plan, problems))
+        // An error ends the script, and does not take away what was found before it.
+        draft.problems.extend(ended.err().map(|error| problem_of(&self.text, &error)));
+        draft.finish()
     }
 
     /// Runs the script for what its functions are.
     pub fn execute(&self) -> mlua::Result<()> {
         self.limited(SCRIPT_TIME_MAX, || {
-            let name = format!("@{}", self.text.path.display());
-            let text = self.text.text.strip_prefix("#!").map_or(&*self.text.text, |_| {
-                // The line of a shebang stays, empty, so that lines keep their numbers.
-                self.text.text.find('\n').map_or("", |end| &self.text.text[end..])
-            });
-            self.lua.load(text).set_name(name).set_mode(ChunkMode::Text).exec()
+            let text = code(&self.text.text);
+            self.lua.load(text).set_name(self.text.chunk()).set_mode(ChunkMode::Text).exec()
         })
     }
 
@@ -70,10 +63,10 @@ impl Sandbox {
         at_most: Duration,
         call: impl FnOnce() -> mlua::Result<R>,
     ) -> mlua::Result<R> {
-        *lock(&self.deadline) = Instant::now().checked_add(at_most);
+        *lock(&self.deadline) = Instant::now().checked_add(at_most).map(|end| (end, at_most));
         let result = call();
         let deadline = lock(&self.deadline).take();
-        if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+        if deadline.is_some_and(|(end, _)| Instant::now() > end) {
             watch(&self.lua, &self.deadline)?;
         }
         result
@@ -105,7 +98,12 @@ impl Sandbox {
         globals.set("setmetatable", guarded)?;
         // The output is the pipeline's.
         let print = self.lua.create_function(|_, values: mlua::Variadic<Value>| {
-            let texts: mlua::Result<Vec<_>> = values.iter().map(Value::to_string).collect();
+            // A text of Lua may be any bytes.
+            let shown = |value: &Value| match value {
+                Value::String(text) => Ok(text.to_string_lossy()),
+                other => other.to_string(),
+            };
+            let texts: mlua::Result<Vec<_>> = values.iter().map(shown).collect();
             crate::say!("{}", texts?.join("\t"));
             Ok(())
         })?;
@@ -116,12 +114,21 @@ impl Sandbox {
             loaded.set(name, &module)?;
         }
         let folder = self.text.path.parent().map(Path::to_owned).unwrap_or_default();
+        // What is required now, and by what.
+        let under_way = Mutex::new(Vec::<String>::new());
         let require = self.lua.create_function(move |lua, name: String| {
             if let Some(module) = loaded.get::<Option<Value>>(&*name)? {
                 return Ok(module);
             }
-            let module = require(lua, &folder, &name)?;
-            let module = if module.is_nil() { Value::Boolean(true) } else { module };
+            if lock(&under_way).contains(&name) {
+                let text = format!("the module `{name}` is required by what it requires itself");
+                return Err(Error::runtime(text));
+            }
+            lock(&under_way).push(name.clone());
+            let module = require(lua, &folder, &name);
+            lock(&under_way).pop();
+            let module = Some(module?).filter(|module| !module.is_nil());
+            let module = module.unwrap_or(Value::Boolean(true));
             loaded.set(&*name, &module)?;
             Ok(module)
         })?;
@@ -136,47 +143,57 @@ fn require(lua: &Lua, folder: &Path, name: &str) -> mlua::Result<Value> {
         return Err(Error::runtime(format!("`{name}` is no name of a module beside the script")));
     }
     let path = folder.join(relative);
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        let known = "the modules `stageline` and `gopiper` are built in";
-        Error::runtime(format!(
-            "there is no module `{name}` ({}: {error}); {known}",
+    let bytes = read(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::runtime(format!(
+            "there is no module `{name}`, which would be {}; the modules `stageline` and `gopiper` are built in",
             path.display()
-        ))
+        )),
+        _ => Error::runtime(format!("{} cannot be read: {error}", path.display())),
     })?;
-    lua.load(text).set_name(format!("@{}", path.display())).set_mode(ChunkMode::Text).eval()
+    let text = utf8(&bytes)
+        .map_err(|(line, error)| Error::runtime(format!("{}:{line}: {error}", path.display())))?;
+    lua.load(code(text)).set_name(format!("@{}", path.display())).set_mode(ChunkMode::Text).eval()
 }
 
 fn watch(lua: &Lua, deadline: &Deadline) -> mlua::Result<()> {
     let deadline = Arc::clone(deadline);
     let triggers = HookTriggers::new().every_nth_instruction(SCRIPT_INSTRUCTIONS_PER_LOOK);
-    lua.set_global_hook(triggers, move |lua, _| match *lock(&deadline) {
-        Some(deadline) if Instant::now() > deadline => {
+    lua.set_global_hook(triggers, move |lua, at| match *lock(&deadline) {
+        Some((end, at_most)) if Instant::now() > end => {
+            let place = at.source().short_src.zip(at.current_line());
+            let place = place.map_or_else(String::new, |(path, line)| format!("{path}:{line}: "));
+            let text = format!("{place}the script takes too long: it has {at_most:?} for this");
             // Who catches the error gets it again at once, so that no `pcall` goes on.
             let each = HookTriggers::new().every_nth_instruction(1);
-            lua.set_global_hook(each, |_, _| Err(too_long()))?;
-            Err(too_long())
+            let again = text.clone();
+            lua.set_global_hook(each, move |_, _| Err(Error::runtime(&again)))?;
+            Err(Error::runtime(text))
         }
         _ => Ok(VmState::Continue),
     })
-}
-
-fn too_long() -> Error {
-    Error::runtime("the script takes too long")
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// What is to be done about an error of Lua, where that is known.
+fn hint(said: &str) -> &'static str {
+    match ["(global 'stageline')", "(global 'gopiper')"].iter().any(|name| said.contains(name)) {
+        true => "; begin with `local stageline = require(\"stageline\")`",
+        false => "",
+    }
+}
+
 /// What Lua says, with the line of the script taken out of it.
 pub(super) fn problem_of(text: &Text, error: &Error) -> Problem {
     let said = said_by(error);
     let first = said.split("\nstack traceback:").next().unwrap_or_default();
-    let place = format!("{}:", text.path.display());
+    let place = format!("{}:", text.chunk().trim_start_matches('@'));
     if let Some((line, rest)) = first.strip_prefix(&place).and_then(|rest| rest.split_once(':'))
         && let Ok(line) = line.parse()
     {
-        return Problem::error(Some(line), rest.trim());
+        return Problem::error(Some(line), format!("{}{}", rest.trim(), hint(rest)));
     }
     // A callback's error does not begin with its place, but its traceback has it.
     let line = said

@@ -26,10 +26,17 @@ function message:get(name) end
 ---@param value string?
 function message:set(name, value) end
 
----@return table
+---The message, which must be JSON of at most 127 levels of arrays and objects. Null is `stageline.NULL`, which is true in a condition. Whole numbers from -2^63 to
+---2^63 - 1 are integers, and exact; larger ones become floats, as those with a fraction or an exponent are: of 64 bits,
+---which keep 15 digits. `data` has all of them. A number that is too large for a float, as `1e400`, is an error.
+---@return any
 function message:json() end
 
----@param value table
+---A table with elements is written as an array, another one as an object, its fields by name; one that was an empty array
+---in `json()` is one again. A field that is nil is none: `stageline.NULL` is null. An error, and the message stays as it
+---is, if there is a number that is not finite, a text that is no UTF-8, a function, a table with both elements and names, or
+---more than 128 levels.
+---@param value any
 function message:set_json(value) end
 
 function message:lead() end
@@ -74,12 +81,12 @@ function message:hold(seconds) end
 ---@field retry stageline.Retry? How messages are retried where the stage says nothing else.
 ---@field on_failure "continue"|"stop"|nil Whether a message that fails ends the run.
 ---@field dag boolean? No message may come to a stage twice.
----@field drain_at_most string|number|nil How long the end may take after a signal.
+---@field drain_at_most string|number|nil How long the end may take after a signal or a failure that ends the run.
 ---@field source stageline.Component? Where messages come from.
 ---@field sources (stageline.Component|stageline.Stage)[]? Where they come from, with `to` for where they go.
 ---@field stages (stageline.Component|stageline.Stage)[]? What handles them, in order.
 ---@field sinks (stageline.Component|stageline.Stage)[]? What takes them, behind the stages.
----@field dead_letter stageline.Component? Gets what has failed, with the attributes `error.stage`, `error.status` and `error.text`.
+---@field dead_letter stageline.Component|stageline.Component[]|nil Gets what has failed, one component after the other, with the attributes `error.stage`, `error.status` and `error.text`.
 ---@field [integer] stageline.Component|stageline.Stage
 
 ---@class stageline
@@ -88,6 +95,7 @@ function message:hold(seconds) end
 ---@field RETRY integer
 ---@field FAIL integer
 ---@field DROP integer
+---@field NULL lightuserdata What null is in the JSON of a message.
 local stageline = {}
 
 ---@param pipeline stageline.Pipeline

@@ -32,6 +32,9 @@ pub(super) fn value_of(
             Value::Function(FunctionRef::new(FunctionPlace { script: text.clone(), index }))
         }
         LuaValue::Nil => return Err(String::from("there is no value")),
+        null if null.is_null() => {
+            return Err("`NULL` is no value for an attribute: leave it out".to_owned());
+        }
         other => return Err(format!("a {} is no value for an attribute", other.type_name())),
     })
 }

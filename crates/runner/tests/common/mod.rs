@@ -6,7 +6,7 @@ use stageline_component::{
     Spec, Value,
 };
 use stageline_runner::{Component as Place, Plan, Run, Summary};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -134,6 +134,27 @@ impl Source for Numbers {
     }
 }
 
+/// Emits numbers until the flag is set, for a minute at most.
+pub fn numbers_until(flag: &Arc<AtomicBool>) -> Place {
+    let flag = Arc::clone(flag);
+    made_source("until", move || Box::new(Until(Arc::clone(&flag))))
+}
+
+struct Until(Arc<AtomicBool>);
+
+impl Source for Until {
+    fn run(&mut self, out: &mut dyn Emitter) -> Result<(), Error> {
+        let start = Instant::now();
+        while !self.0.load(Ordering::Relaxed) {
+            if start.elapsed() > Duration::from_secs(60) {
+                return Err(Error::from("it was waited for in vain"));
+            }
+            out.emit_data(b"0").map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
 /// Emits so many numbers, and then waits until the flag is set, for a minute at most.
 pub fn waits_for(count: u64, flag: &Arc<AtomicBool>) -> Place {
     let flag = Arc::clone(flag);
@@ -156,6 +177,24 @@ impl Source for Waits {
         }
         Ok(())
     }
+}
+
+/// A sink that counts how often it is closed.
+pub fn closes(closed: &Arc<AtomicU64>) -> Place {
+    struct Closes(Arc<AtomicU64>);
+    impl Component for Closes {
+        fn handle(&mut self, _: &mut Message) -> Report {
+            Report::DONE
+        }
+        fn close(&mut self) -> Result<(), Error> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+    let closed = Arc::clone(closed);
+    let make = move || Ok(Box::new(Closes(Arc::clone(&closed))) as Box<dyn Component>);
+    let factory = Box::new(Made { spec: spec("closes", Kind::Sink), make, pool: Some(1) });
+    Place { factory, line: None }
 }
 
 /// A place for a component that cannot be made.
@@ -187,8 +226,25 @@ pub fn keep(name: &'static str, got: &Got) -> Place {
     })
 }
 
+/// What dead letters say: stage, status, text.
+pub type Reasons = Arc<Mutex<Vec<(String, String, String)>>>;
+
+/// A dead letter that keeps them.
+pub fn reasons(said: &Reasons) -> Place {
+    let said = Arc::clone(said);
+    sink("letters", move |message| {
+        let of = |name: &str| attribute(message, name);
+        said.lock().unwrap().push((of("error.stage"), of("error.status"), of("error.text")));
+        Report::DONE
+    })
+}
+
 pub fn text(message: &Message) -> String {
     String::from_utf8_lossy(message.data()).into_owned()
+}
+
+pub fn attribute(message: &Message, name: &str) -> String {
+    String::from_utf8(message.attribute(name).unwrap().to_vec()).unwrap()
 }
 
 pub fn number(message: &Message) -> u64 {

@@ -1,453 +1,331 @@
 //! `stageline.pipeline { ... }`: from the table to the plan.
 
-use super::{Draft, Handle};
-use crate::plan::{
-    Component, Node, OnFailure, Options, Plan, Problem, RetryPolicy, Route, Target, When,
-};
+mod options;
+mod route;
+
+use super::super::Text;
+use super::table::{Wrong, entries, get, known, list, shown, text};
+use super::{COLON, Caller, Draft, Handle, State, catalogue, is_module};
+use crate::plan::{Component, Node, Place, Plan, Problem, RetryPolicy, Route, Target};
 use mlua::{Table, Value as LuaValue};
-use stageline::{Order, WaitStrategy};
-use stageline_builtin::Condition;
-use stageline_component::{AttributeKind, AttributeSpec, Attributes, Kind, Spec, Value, nearest};
-
-/// The names of a pipeline's table that are options.
-static OPTIONS: Spec = Spec {
-    name: "pipeline",
-    kind: Kind::Transform,
-    summary: "",
-    attributes: &[
-        option("name", AttributeKind::Text),
-        option("workers", AttributeKind::Integer),
-        option("cores", AttributeKind::List),
-        option("order", AttributeKind::OneOf(&["completion", "submission"])),
-        option("window", AttributeKind::Integer),
-        option("wait", AttributeKind::OneOf(&["park", "yield", "spin"])),
-        option("message_capacity", AttributeKind::Size),
-        option("message_max", AttributeKind::Size),
-        option("on_failure", AttributeKind::OneOf(&["continue", "stop"])),
-        option("dag", AttributeKind::Boolean),
-        option("drain_at_most", AttributeKind::Duration),
-    ],
-    doc: "",
-};
-
-static RETRY: Spec = Spec {
-    name: "retry",
-    kind: Kind::Transform,
-    summary: "",
-    attributes: &[
-        option("attempts", AttributeKind::Integer),
-        option("first", AttributeKind::Duration),
-        option("factor", AttributeKind::Number),
-        option("cap", AttributeKind::Duration),
-        option("jitter", AttributeKind::Number),
-    ],
-    doc: "",
-};
-
-const fn option(name: &'static str, kind: AttributeKind) -> AttributeSpec {
-    AttributeSpec { name, kind, default: None, required: false, doc: "" }
-}
+use options::policy;
+use route::{route, target};
+use stageline_component::{AttributeError, Error, Factory, Kind, Spec, Value, nearest};
 
 const PARTS: [&str; 6] = ["source", "sources", "stages", "sinks", "dead_letter", "retry"];
+const SOURCE_PARTS: [&str; 2] = ["component", "to"];
 const STAGE_PARTS: [&str; 6] = ["name", "component", "routes", "otherwise", "retry", "to"];
-const ROUTE_PARTS: [&str; 6] = ["status", "when", "has", "attribute", "equals", "to"];
-
-type Result<T> = std::result::Result<T, String>;
 
 /// Makes the plan; what is wrong is written down.
-pub(super) fn create(draft: &mut Draft, line: Option<usize>, table: &LuaValue) -> mlua::Result<()> {
+pub(super) fn create(draft: &mut Draft, script: &Text, caller: &Caller, table: &LuaValue) {
     if draft.makes_none {
-        return Ok(());
+        return;
     }
     draft.pipelines += 1;
-    if draft.pipelines > 1 {
-        let text = "the script creates a second pipeline: there can be one";
-        draft.problems.push(Problem::error(line, text));
-        return Ok(());
-    }
-    let LuaValue::Table(table) = table else {
-        let text = format!("a pipeline is made of a table, and not of a {}", table.type_name());
-        draft.problems.push(Problem::error(line, text));
-        return Ok(());
+    let wrong = match table {
+        _ if draft.pipelines > 1 => {
+            String::from("the script creates a second pipeline: there can be one")
+        }
+        LuaValue::Table(table) if is_module(table) => COLON.to_owned(),
+        LuaValue::Table(table) => {
+            let plan = Plan { line: caller.line, ..Plan::default() };
+            let mut reader =
+                Reader { draft, script, caller, plan, is_whole: true, sources: 0, stages: 0 };
+            reader.read(table);
+            let (plan, is_whole) = (std::mem::take(&mut reader.plan), reader.is_whole);
+            (draft.plan, draft.is_whole) = (Some(plan), is_whole);
+            return;
+        }
+        other => format!(
+            "a pipeline is made of a table, `stageline.pipeline {{ ... }}`, and not of {}",
+            shown(other)
+        ),
     };
-    let mut reader = Reader { draft, line, plan: Plan::default() };
-    if let Err(text) = reader.read(table) {
-        reader.wrong(text);
-    }
-    draft.plan = Some(std::mem::take(&mut reader.plan));
-    Ok(())
+    draft.problems.push(caller.problem(&wrong));
 }
 
 struct Reader<'d> {
     draft: &'d mut Draft,
-    line: Option<usize>,
+    script: &'d Text,
+    caller: &'d Caller,
     plan: Plan,
+    /// What is not in the plan is not missed by who checks it: nothing was left out.
+    is_whole: bool,
+    /// The sources and stages that were read, those that are wrong included.
+    sources: usize,
+    stages: usize,
 }
 
 impl Reader<'_> {
-    fn wrong(&mut self, text: String) {
-        self.draft.problems.push(Problem::error(self.line, text));
+    /// Writes down what is wrong with the component of this value.
+    fn tell(&mut self, place: &str, value: &LuaValue, wrong: Wrong) {
+        let line = handle_of(value).and_then(|Handle(index)| self.draft.slots[index].line);
+        for text in wrong.found {
+            let text = if place.is_empty() { text } else { format!("{place}: {text}") };
+            self.draft.problems.push(match line {
+                Some(line) => Problem::error(Some(line), text),
+                None => self.caller.problem(&text),
+            });
+        }
     }
 
-    fn read(&mut self, table: &Table) -> Result<()> {
-        self.options(table)?;
-        if let Some(retry) = get(table, "retry")? {
-            self.plan.options.retry = policy(&retry, RetryPolicy::default())?;
-        }
-        for name in ["source", "sources"] {
-            match get(table, name)? {
-                None => {}
-                Some(LuaValue::Table(sources)) => each(&sources, |entry| self.source(entry))?,
-                Some(source) => self.source(&source)?,
+    fn read(&mut self, table: &Table) {
+        let mut wrong = Wrong::default();
+        self.plan.options = options::options(table, self.script, &mut wrong);
+        self.tell("", &LuaValue::Nil, std::mem::take(&mut wrong));
+        // What is misspelt may be a part.
+        known(table, "a pipeline", &options::names_with(&PARTS), &mut wrong);
+        let sources = match get(table, "source") {
+            Some(LuaValue::Table(entry)) if is_entry(&entry) => {
+                vec![(String::from("source"), LuaValue::Table(entry))]
             }
+            Some(LuaValue::Table(_)) => list(table, "source", &mut wrong),
+            Some(source) => vec![(String::from("source"), source)],
+            None => Vec::new(),
+        };
+        for (place, entry) in sources.into_iter().chain(list(table, "sources", &mut wrong)) {
+            self.source(place, &entry);
         }
         // Without names: a line, the sources first.
-        each(table, |entry| self.entry(entry))?;
-        if let Some(stages) = list(table, "stages")? {
-            each(&stages, |entry| self.node(entry, false))?;
-        }
-        if let Some(sinks) = list(table, "sinks")? {
-            each(&sinks, |entry| self.node(entry, true))?;
-        }
-        if let Some(letters) = get(table, "dead_letter")? {
-            self.plan.dead_letter = self.component(&letters, "dead_letter")?;
-        }
-        Ok(())
-    }
-
-    fn options(&mut self, table: &Table) -> Result<()> {
-        let known = || OPTIONS.attributes.iter().map(|option| option.name).chain(PARTS);
-        let mut values = Attributes::new(&OPTIONS);
-        for pair in table.pairs::<LuaValue, LuaValue>() {
-            let (key, value) = pair.map_err(|error| error.to_string())?;
-            let name = match &key {
-                LuaValue::Integer(_) => continue,
-                LuaValue::String(name) => name.to_string_lossy(),
-                other => return Err(format!("a {} is no name in a pipeline", other.type_name())),
-            };
-            if PARTS.contains(&&*name) {
-                continue;
-            }
-            if OPTIONS.attribute(&name).is_none() {
-                self.wrong(unknown("a pipeline", &name, known()));
-                continue;
-            }
-            if let Err(error) = plain(&value)
-                .and_then(|value| values.set(&name, &value).map_err(|error| error.to_string()))
-            {
-                self.wrong(error);
+        for (place, entry) in entries(table, &mut wrong, |index| format!("entry {index}")) {
+            match self.kind_of(&entry) {
+                Some(Kind::Source) if self.stages == 0 => self.source(place, &entry),
+                _ => self.stage(place, &entry, false),
             }
         }
-        self.take_options(&values)
+        for (place, entry) in list(table, "stages", &mut wrong) {
+            self.stage(place, &entry, false);
+        }
+        for (place, entry) in list(table, "sinks", &mut wrong) {
+            self.stage(place, &entry, true);
+        }
+        let letters = match get(table, "dead_letter") {
+            None => Vec::new(),
+            Some(LuaValue::Table(letters)) if letters.is_empty() => {
+                wrong.add("dead_letter", "expected a component, or several");
+                Vec::new()
+            }
+            Some(LuaValue::Table(_)) => list(table, "dead_letter", &mut wrong),
+            Some(letters) => vec![(String::from("dead_letter"), letters)],
+        };
+        for (place, entry) in letters {
+            let mut wrong = Wrong::default();
+            let component = self.component(&entry, Kind::Sink, &place, &mut wrong);
+            self.plan.dead_letter.extend(component);
+            self.tell(&place, &entry, wrong);
+        }
+        self.is_whole &= wrong.found.is_empty();
+        self.tell("", &LuaValue::Nil, wrong);
     }
 
-    fn take_options(&mut self, values: &Attributes) -> Result<()> {
-        let options = &mut self.plan.options;
-        let whole = |name: &str| {
-            let value = values.integer(name);
-            value.map(|value| {
-                usize::try_from(value)
-                    .map_err(|_| format!("`{name}` = {value}: expected 1 or more"))
-            })
+    /// Where an entry that has no name may stand.
+    fn kind_of(&self, entry: &LuaValue) -> Option<Kind> {
+        let component = match entry {
+            LuaValue::Table(table) => part(table),
+            component => component.clone(),
         };
-        if let Some(name) = values.text("name") {
-            options.name = name.to_owned();
+        let Handle(index) = handle_of(&component)?;
+        match &self.draft.slots[index].state {
+            State::Ready(component) | State::Wrong(component) => Some(component.kind()),
+            // So that those which follow are what they would be.
+            State::Unknown | State::Used(_) => (self.sources == 0).then_some(Kind::Source),
         }
-        options.workers = whole("workers").transpose()?;
-        options.window = whole("window").transpose()?.unwrap_or(options.window);
-        if let Some(cores) = values.list("cores") {
-            let core = |value: &Value| match value {
-                Value::Integer(core) if *core >= 0 => Ok(*core as usize),
-                other => Err(format!("`cores`: {other} is no CPU")),
-            };
-            options.cores = cores.iter().map(core).collect::<Result<_>>()?;
-        }
-        options.order = match values.text("order") {
-            Some("submission") => Order::Submission,
-            _ => Order::Completion,
-        };
-        options.wait = match values.text("wait") {
-            Some("spin") => WaitStrategy::BusySpin,
-            Some("yield") => WaitStrategy::SpinThenYield,
-            _ => WaitStrategy::YieldThenPark,
-        };
-        let size =
-            |name: &str, default: usize| values.size(name).map_or(default, |size| size as usize);
-        let Options { message_capacity, message_max, .. } = *options;
-        options.message_max = size("message_max", message_max);
-        options.message_capacity =
-            size("message_capacity", message_capacity.min(options.message_max));
-        if values.text("on_failure") == Some("stop") {
-            options.on_failure = OnFailure::Stop;
-        }
-        options.dag = values.boolean("dag").unwrap_or(false);
-        options.drain_at_most = values.duration("drain_at_most");
-        Ok(())
     }
 
-    /// A component out of the draft; none if it was wrong, which has been told.
-    fn component(&mut self, value: &LuaValue, place: &str) -> Result<Option<Component>> {
-        let handle = match value {
-            LuaValue::UserData(data) => data.borrow::<Handle>().ok().map(|handle| *handle),
-            _ => None,
-        };
-        let Some(Handle(index)) = handle else {
-            return Err(format!(
-                "{place}: expected a component, such as `stageline.stdin {{}}`, and not a {}",
-                value.type_name()
-            ));
-        };
-        let component = self.draft.components[index].take();
-        if component.is_none() && self.draft.problems.is_empty() {
-            return Err(format!(
-                "{place}: component #{} stands in two places; make one for each",
-                index + 1
-            ));
+    /// What the component of a value is called, if it is one.
+    fn name_of(&self, value: &LuaValue) -> Option<&str> {
+        let Handle(index) = handle_of(value)?;
+        let slot = &self.draft.slots[index];
+        match &slot.state {
+            State::Ready(component) | State::Wrong(component) => Some(component.name()),
+            State::Unknown | State::Used(_) => Some(&slot.name),
         }
-        Ok(component)
     }
 
-    fn source(&mut self, entry: &LuaValue) -> Result<()> {
-        let (component, to) = match entry {
+    /// A component out of the draft, for this place, where one of this kind may stand.
+    fn component(
+        &mut self,
+        value: &LuaValue,
+        kind: Kind,
+        place: &str,
+        wrong: &mut Wrong,
+    ) -> Option<Component> {
+        let component = match handle_of(value) {
+            None => {
+                let hint = match value {
+                    LuaValue::Nil => "nil: is it left out, or a variable not set?".to_owned(),
+                    LuaValue::Function(_) => "a function: are its braces missing?".to_owned(),
+                    other => shown(other),
+                };
+                let text = format!(
+                    "expected a component, such as `stageline.stdin {{}}`, and found {hint}"
+                );
+                wrong.add("", text);
+                None
+            }
+            Some(Handle(index)) => {
+                let slot = &mut self.draft.slots[index];
+                match std::mem::replace(&mut slot.state, State::Used(place.to_owned())) {
+                    State::Ready(component) | State::Wrong(component) => Some(component),
+                    State::Unknown => {
+                        let (factory, line) = (Box::new(Unmade::of(&slot.name, kind)), slot.line);
+                        Some(Component { factory, line })
+                    }
+                    State::Used(first) => {
+                        let text = format!(
+                            "`{}` stands in two places, at {first} as well: make one for each",
+                            slot.name
+                        );
+                        slot.state = State::Used(first);
+                        wrong.add("", text);
+                        None
+                    }
+                }
+            }
+        };
+        self.is_whole &= component.is_some();
+        component
+    }
+
+    /// A source: a component, or a table of it and where its messages go.
+    fn source(&mut self, place: String, entry: &LuaValue) {
+        let (mut wrong, mut to) = (Wrong::default(), None);
+        let value = match entry {
             LuaValue::Table(table) => {
-                known(table, "a source", &["component", "to"])?;
-                (part(table)?, text(table, "to")?)
+                known(table, "a source", &SOURCE_PARTS, &mut wrong);
+                one_part(table, &mut wrong);
+                to = text(table, "to", &mut wrong);
+                part(table)
             }
-            other => (other.clone(), None),
+            component => component.clone(),
         };
-        if let Some(component) = self.component(&component, "source")? {
+        self.is_whole &= wrong.found.is_empty();
+        let name = self.name_of(&value);
+        let place = name.map_or(place, |name| Place::Source(self.sources, name).to_string());
+        self.sources += 1;
+        if let Some(component) = self.component(&value, Kind::Source, &place, &mut wrong) {
             self.plan.sources.push((component, to));
         }
-        Ok(())
+        self.tell(&place, &value, wrong);
     }
 
-    /// An entry without a name: a source, or a stage.
-    fn entry(&mut self, entry: &LuaValue) -> Result<()> {
-        if let LuaValue::Table(_) = entry {
-            return self.node(entry, false);
-        }
-        if let Some(component) = self.component(entry, "pipeline")? {
-            match component.kind() {
-                Kind::Source if self.plan.nodes.is_empty() => {
-                    self.plan.sources.push((component, None))
-                }
-                _ => self.push(component, None),
-            }
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, component: Component, name: Option<String>) {
-        let name = name.unwrap_or_else(|| self.plan.free_name(component.name()));
-        self.plan.nodes.push(Node::new(name, component));
+    /// Whether nothing is known of a component, not even what it would be called.
+    fn is_unknown(&self, value: &LuaValue) -> bool {
+        handle_of(value).is_some_and(|Handle(index)| {
+            let slot = &self.draft.slots[index];
+            matches!(slot.state, State::Unknown) && meant(&slot.name).is_none()
+        })
     }
 
     /// A stage or a sink: a component, or a table of it, its name, its ways and its retries.
-    fn node(&mut self, entry: &LuaValue, is_sink: bool) -> Result<()> {
-        let LuaValue::Table(table) = entry else {
-            if let Some(component) = self.component(entry, "stages")? {
-                self.push(component, None);
-                self.end_at(is_sink);
-            }
-            return Ok(());
+    fn stage(&mut self, place: String, entry: &LuaValue, is_sink: bool) {
+        let mut wrong = Wrong::default();
+        let (value, table) = match entry {
+            LuaValue::Table(table) => (part(table), Some(table)),
+            component => (component.clone(), None),
         };
-        known(table, "a stage", &STAGE_PARTS)?;
-        let name = text(table, "name")?;
-        let place = name.clone().unwrap_or_else(|| String::from("stages"));
-        let Some(component) = self.component(&part(table)?, &place)? else { return Ok(()) };
-        self.push(component, name);
-        let routes = list(table, "routes")?;
-        let mut made = Vec::new();
-        if let Some(routes) = routes {
-            each(&routes, |entry| {
-                made.push(route(entry)?);
-                Ok(())
-            })?;
+        let mut name = None;
+        if let Some(table) = table {
+            known(table, "a stage", &STAGE_PARTS, &mut wrong);
+            one_part(table, &mut wrong);
+            name = text(table, "name", &mut wrong);
         }
-        let to = text(table, "otherwise")?.or(text(table, "to")?);
-        let retry = get(table, "retry")?
-            .map(|retry| policy(&retry, self.plan.options.retry))
-            .transpose()?;
-        self.end_at(is_sink);
-        let node = self.plan.nodes.last_mut().expect("just pushed");
-        node.routes = made;
-        node.retry = retry;
-        if let Some(to) = to {
-            node.otherwise = Some(target(&to));
+        // Under another name it is not the stage that routes speak of.
+        let is_known = !self.is_unknown(&value) && wrong.found.is_empty();
+        self.is_whole &= name.is_some() || is_known;
+        let shown = name.as_deref().or_else(|| self.name_of(&value));
+        let place = match shown {
+            Some(name) => Place::Stage(self.stages, name).to_string(),
+            None => place,
+        };
+        self.stages += 1;
+        let ways = table.map(|table| self.ways(table, &mut wrong)).unwrap_or_default();
+        if let Some(component) = self.component(&value, Kind::Transform, &place, &mut wrong) {
+            let name = name.unwrap_or_else(|| self.plan.free_name(component.name()));
+            let end = is_sink.then_some(Target::End);
+            let Ways { routes, otherwise, retry } = ways;
+            let otherwise = otherwise.or(end);
+            self.plan.nodes.push(Node { routes, otherwise, retry, ..Node::new(name, component) });
         }
+        self.tell(&place, &value, wrong);
+    }
+
+    fn ways(&self, table: &Table, wrong: &mut Wrong) -> Ways {
+        let mut routes = Vec::new();
+        for (place, entry) in list(table, "routes", wrong) {
+            routes.extend(wrong.within(&place, |wrong| route(&entry, wrong)));
+        }
+        let (otherwise, to) = (text(table, "otherwise", wrong), text(table, "to", wrong));
+        if otherwise.is_some() && to.is_some() {
+            wrong.add("", "`to` and `otherwise` say the same of a stage: leave one out");
+        }
+        let default = self.plan.options.retry;
+        let retry = get(table, "retry").map(|retry| {
+            wrong.within("retry", |wrong| policy(&retry, default, self.script, wrong))
+        });
+        Ways { routes, otherwise: otherwise.or(to).as_deref().map(target), retry }
+    }
+}
+
+/// The component that a name which is none was probably meant to be.
+fn meant(name: &str) -> Option<&'static str> {
+    nearest(name, catalogue().into_iter().map(|spec| spec.name))
+}
+
+/// Stands where a component is that is not known, so that the rest of the pipeline can be checked.
+struct Unmade(Spec);
+
+impl Unmade {
+    fn of(name: &str, kind: Kind) -> Self {
+        let name = meant(name).unwrap_or("unknown");
+        Self(Spec { name, kind, summary: "", attributes: &[], doc: "" })
+    }
+}
+
+impl Factory for Unmade {
+    fn spec(&self) -> &Spec {
+        &self.0
+    }
+
+    fn set_attribute(&mut self, _: &str, _: &Value) -> Result<(), AttributeError> {
         Ok(())
     }
 
-    /// From a sink of the list `sinks` messages go nowhere.
-    fn end_at(&mut self, is_sink: bool) {
-        if is_sink && let Some(node) = self.plan.nodes.last_mut() {
-            node.otherwise = Some(Target::End);
-        }
+    fn prepare(&mut self) -> Result<(), Error> {
+        Err(Error::new("it is not known what it is"))
     }
 }
 
-fn route(entry: &LuaValue) -> Result<Route> {
-    let LuaValue::Table(table) = entry else {
-        return Err(format!(
-            "`routes`: expected a table such as {{ when = \"...\", to = \"...\" }}, and not a {}",
-            entry.type_name()
-        ));
-    };
-    known(table, "a route", &ROUTE_PARTS)?;
-    let to =
-        text(table, "to")?.ok_or("a route needs `to`, the name of a stage, `end` or `fail`")?;
-    let mut conditions = Vec::new();
-    if let Some(status) = get(table, "status")? {
-        conditions.push(When::Status(statuses(&status)?));
-    }
-    if let Some(expression) = text(table, "when")? {
-        conditions.push(When::Expression(
-            Condition::new(&expression).map_err(|error| format!("`when`: {error}"))?,
-        ));
-    }
-    if let Some(name) = text(table, "has")? {
-        conditions.push(When::Attribute(name, None));
-    }
-    if let Some(name) = text(table, "attribute")? {
-        let value = text(table, "equals")?.ok_or("a route with `attribute` needs `equals`")?;
-        conditions.push(When::Attribute(name, Some(value.into_bytes())));
-    }
-    match conditions.len() {
-        1 => Ok(Route { when: conditions.remove(0), to: target(&to) }),
-        _ => Err(String::from(
-            "a route needs one of `status`, `when`, `has`, or `attribute` with `equals`",
-        )),
+/// What a table says beside the component.
+#[derive(Default)]
+struct Ways {
+    routes: Vec<Route>,
+    otherwise: Option<Target>,
+    retry: Option<RetryPolicy>,
+}
+
+fn handle_of(value: &LuaValue) -> Option<Handle> {
+    match value {
+        LuaValue::UserData(data) => data.borrow::<Handle>().ok().map(|handle| *handle),
+        _ => None,
     }
 }
 
-fn statuses(value: &LuaValue) -> Result<std::ops::RangeInclusive<u32>> {
-    let expected =
-        || format!("`status` = {}: expected a status, or two such as {{200, 299}}", shown(value));
-    let status = |value: &LuaValue| match value {
-        LuaValue::Integer(status) => u32::try_from(*status).map_err(|_| expected()),
-        _ => Err(expected()),
-    };
-    let range = match value {
-        LuaValue::Table(table) => {
-            let end =
-                |index: i64| table.raw_get::<LuaValue>(index).map_err(|error| error.to_string());
-            status(&end(1)?)?..=status(&end(2)?)?
-        }
-        one => status(one)?..=status(one)?,
-    };
-    if range.is_empty() { Err(expected()) } else { Ok(range) }
-}
-
-fn target(name: &str) -> Target {
-    match name {
-        "end" => Target::End,
-        "fail" => Target::Fail,
-        name => Target::Node(name.to_owned()),
-    }
-}
-
-fn policy(value: &LuaValue, default: RetryPolicy) -> Result<RetryPolicy> {
-    let LuaValue::Table(table) = value else {
-        return Err(format!(
-            "`retry`: expected a table such as {{ attempts = 5 }}, and not a {}",
-            value.type_name()
-        ));
-    };
-    let mut values = Attributes::new(&RETRY);
-    for pair in table.pairs::<String, LuaValue>() {
-        let (name, value) = pair.map_err(|error| format!("`retry`: {error}"))?;
-        values.set(&name, &plain(&value)?).map_err(|error| error.to_string())?;
-    }
-    let attempts = values.integer("attempts").map(|attempts| {
-        u32::try_from(attempts).map_err(|_| format!("`attempts` = {attempts}: expected 1 or more"))
-    });
-    Ok(RetryPolicy {
-        attempts: attempts.transpose()?.unwrap_or(default.attempts),
-        first: values.duration("first").unwrap_or(default.first),
-        factor: values.number("factor").unwrap_or(default.factor),
-        cap: values.duration("cap").unwrap_or(default.cap),
-        jitter: values.number("jitter").unwrap_or(default.jitter),
-    })
+/// Whether a table is one entry, and no list of them.
+fn is_entry(table: &Table) -> bool {
+    SOURCE_PARTS.iter().any(|name| get(table, name).is_some())
 }
 
 /// The component of a table: by its name, or the first that has none.
-fn part(table: &Table) -> Result<LuaValue> {
-    match get(table, "component")? {
-        Some(component) => Ok(component),
-        None => table.raw_get(1).map_err(|error| error.to_string()),
+fn part(table: &Table) -> LuaValue {
+    let first = || table.raw_get(1).unwrap_or(LuaValue::Nil);
+    get(table, "component").unwrap_or_else(first)
+}
+
+/// Tells of a table that has more than one component.
+fn one_part(table: &Table, wrong: &mut Wrong) {
+    let unnamed = entries(table, wrong, |index| format!("[{index}]")).len();
+    if unnamed + usize::from(get(table, "component").is_some()) > 1 {
+        wrong.add("", "expected one component, and found more: each is an entry of its own");
     }
-}
-
-fn known(table: &Table, what: &str, names: &[&'static str]) -> Result<()> {
-    for pair in table.pairs::<LuaValue, LuaValue>() {
-        let (key, _) = pair.map_err(|error| error.to_string())?;
-        match key {
-            LuaValue::Integer(1) => {}
-            LuaValue::String(name) if names.contains(&&*name.to_string_lossy()) => {}
-            LuaValue::String(name) => {
-                return Err(unknown(what, &name.to_string_lossy(), names.iter().copied()));
-            }
-            other => return Err(format!("{what} has {}, which is no name", shown(&other))),
-        }
-    }
-    Ok(())
-}
-
-fn unknown<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
-    match nearest(name, names.clone()) {
-        Some(nearest) => format!("{what} has no `{name}`; did you mean `{nearest}`?"),
-        None => format!("{what} has no `{name}`; it has {}", names.collect::<Vec<_>>().join(", ")),
-    }
-}
-
-fn get(table: &Table, name: &str) -> Result<Option<LuaValue>> {
-    let value: LuaValue = table.raw_get(name).map_err(|error| error.to_string())?;
-    Ok(Some(value).filter(|value| !value.is_nil()))
-}
-
-fn text(table: &Table, name: &str) -> Result<Option<String>> {
-    match get(table, name)? {
-        None => Ok(None),
-        Some(LuaValue::String(text)) => Ok(Some(text.to_string_lossy())),
-        Some(other) => Err(format!("`{name}` is a {}: expected a text", other.type_name())),
-    }
-}
-
-fn list(table: &Table, name: &str) -> Result<Option<Table>> {
-    match get(table, name)? {
-        None => Ok(None),
-        Some(LuaValue::Table(list)) => Ok(Some(list)),
-        Some(other) => Err(format!("`{name}` is a {}: expected a list", other.type_name())),
-    }
-}
-
-/// The entries without names, in their order.
-fn each(table: &Table, mut each: impl FnMut(&LuaValue) -> Result<()>) -> Result<()> {
-    for index in 1..=table.raw_len() {
-        each(&table.raw_get(index).map_err(|error| error.to_string())?)?;
-    }
-    Ok(())
-}
-
-/// The value of an option.
-fn plain(value: &LuaValue) -> Result<Value> {
-    Ok(match value {
-        LuaValue::Boolean(is_true) => Value::Boolean(*is_true),
-        LuaValue::Integer(number) => Value::Integer(*number),
-        LuaValue::Number(number) => Value::Number(*number),
-        LuaValue::String(text) => Value::Text(text.to_string_lossy()),
-        LuaValue::Table(table) => {
-            let mut values = Vec::new();
-            each(table, |value| {
-                values.push(plain(value)?);
-                Ok(())
-            })?;
-            Value::List(values)
-        }
-        other => return Err(format!("a {} is no value for an option", other.type_name())),
-    })
-}
-
-fn shown(value: &LuaValue) -> String {
-    value.to_string().unwrap_or_else(|_| value.type_name().to_owned())
 }
