@@ -1,5 +1,5 @@
 //! The bodies of the fuzz targets. Each takes a byte string, makes of it what it needs, and panics
-//! where the engine does not do what a model of it does.
+//! where the engine, or what message pipelines are made of, does not do what a model of it does.
 //!
 //! The targets in `fuzz_targets/` hand them what libFuzzer finds. The engine's package has this file
 //! as its test `fuzz`, which hands them the seeds and what a generator makes of those, so that the
@@ -8,12 +8,17 @@
 pub mod builder;
 pub mod groups;
 pub mod parsers;
+pub mod plugins;
+pub mod scripts;
+pub mod streams;
+pub mod transforms;
 
 #[cfg(test)]
 mod smoke;
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
+mod parts;
 
 // What has no public door is compiled in: nothing in the sources has to be opened for this crate, and
 // none of these modules knows the rest of its own.

@@ -57,7 +57,7 @@ pub fn check(stages: &[Stage]) {
     read_mermaid(&graph.mermaid(), &names, &next);
 }
 
-fn cut<'t>(text: &'t str, prefix: &str) -> &'t str {
+pub(crate) fn cut<'t>(text: &'t str, prefix: &str) -> &'t str {
     text.strip_prefix(prefix).unwrap_or_else(|| panic!("expected {prefix:?} before {text:?}"))
 }
 
@@ -94,7 +94,7 @@ fn shown(name: &str) -> String {
 
 /// A string of the DOT language up to its closing quote, as Graphviz shows it as a label, and what
 /// comes behind it.
-fn dot_string(text: &str) -> (String, &str) {
+pub(crate) fn dot_string(text: &str) -> (String, &str) {
     let mut label = String::new();
     let mut chars = text.char_indices();
     while let Some((at, char)) = chars.next() {
@@ -138,7 +138,7 @@ fn read_mermaid(text: &str, names: &[&str], next: &[Option<Vec<usize>>]) {
 
 /// A quoted label as Mermaid shows it: `#quot;` and `#NUMBER;` stand for characters. All that it would
 /// take for markup, a comment or a directive must come so.
-fn mermaid_label(label: &str) -> String {
+pub(crate) fn mermaid_label(label: &str) -> String {
     let mut shown = String::new();
     let mut rest = label;
     while let Some(char) = rest.chars().next() {

@@ -3,7 +3,7 @@
 //! The engine itself has no parser: it asks the system for its CPUs by calls, and lets `std` read
 //! the cgroup's quota. What is computed from the answers is fed here, with answers of every kind.
 
-mod drawings;
+pub(crate) mod drawings;
 mod pins;
 mod rows;
 
