@@ -3,7 +3,7 @@
 mod common;
 
 use common::values::Bomb;
-use common::{LONG, ORDERS, assert_balanced, ending, eventually, finish, watchdog};
+use common::{LONG, ORDERS, assert_balanced, ending, eventually, finish, threads_leave, watchdog};
 use stageline::{
     BuildError, Order, Outcome, Pipeline, Receiver, Request, RequestGroup, Step, Submitter,
     state_machine,
@@ -111,14 +111,6 @@ fn a_fresh_machine_takes_over_in_the_same_batch() {
     }
 }
 
-/// Threads of this process whose name starts so (Linux keeps 15 bytes of it).
-fn threads_named(prefix: &str) -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let names =
-        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|name| name.starts_with(prefix)).count()
-}
-
 #[test]
 fn a_factory_that_panics_at_build_is_an_error_and_leaves_nothing() {
     let _dog = watchdog(60);
@@ -138,9 +130,7 @@ fn a_factory_that_panics_at_build_is_an_error_and_leaves_nothing() {
             }
             other => panic!("{other:?}"),
         }
-        if cfg!(target_os = "linux") {
-            assert_eq!(threads_named("fac-build"), 0);
-        }
+        threads_leave("fac-build");
         assert_eq!(Arc::strong_count(&calls), 1, "the factory is gone too");
     }
 }

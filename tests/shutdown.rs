@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Act, Gate, LONG, Lab, ORDERS, assert_balanced, ending, eventually, job, lab};
-use common::{lab_with, pass, watchdog};
+use common::{lab_with, pass, threads_leave, watchdog};
 use stageline::{
     Order, Pipeline, Receiver, RecvError, RecvTimeoutError, Request, Step, SubmitError,
     TryRecvError, TrySubmitError, state_machine,
@@ -11,14 +11,6 @@ use stageline::{
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-
-/// Threads of this process whose name starts so (Linux keeps 15 bytes of it).
-fn threads_named(prefix: &str) -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let names =
-        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|name| name.starts_with(prefix)).count()
-}
 
 #[test]
 fn a_pipeline_that_was_never_used_closes() {
@@ -107,7 +99,7 @@ fn a_close_that_gives_up_names_what_kept_it() {
             assert!(group.recv().unwrap().is_done());
         }
         assert_eq!(group.try_recv().err(), Some(TryRecvError::Closed));
-        eventually("the workers leave", || threads_named("stuck-close") == 0);
+        threads_leave("stuck-close");
     }
 }
 
@@ -192,7 +184,7 @@ fn drop_runs_what_is_in_flight() {
         }
     }
     // A thread that was joined may be listed for a moment longer.
-    eventually("the workers are gone", || threads_named("drop-runs") == 0);
+    threads_leave("drop-runs");
 }
 
 /// Its stage drops the pipeline that runs it, on the value 1.
@@ -237,7 +229,7 @@ fn a_stage_may_drop_its_own_pipeline() {
         for _ in 0..4 {
             assert_eq!(ending(&receiver.recv_timeout(LONG).unwrap()), "done");
         }
-        eventually("the workers leave", || threads_named("drop-own") == 0);
+        threads_leave("drop-own");
         assert_eq!(receiver.recv_timeout(LONG).err(), Some(RecvTimeoutError::Closed));
         assert_eq!(submitter.submit(5), Err(SubmitError::Closed(5)));
     }
@@ -252,7 +244,7 @@ fn a_submission_that_comes_too_late_ends() {
         let (mut submitter, mut receiver) = owned(2, order, "late-own");
         submitter.submit(1).unwrap();
         let position = submitter.submit_with(|_| {
-            eventually("the workers leave", || threads_named("late-own") == 0);
+            threads_leave("late-own");
         });
         ends_once(position.ok(), &mut receiver, 1);
 
@@ -260,7 +252,7 @@ fn a_submission_that_comes_too_late_ends() {
         let mut submitter = submitter.share();
         submitter.submit(1).unwrap();
         let position = submitter.submit_with(|_| {
-            eventually("the workers leave", || threads_named("late-share") == 0);
+            threads_leave("late-share");
         });
         ends_once(position.ok(), &mut receiver, 1);
     }
@@ -278,7 +270,7 @@ fn a_submission_that_comes_too_late_ends_after_a_close_that_gave_up() {
         let position = submitter.submit_with(|_| {
             pipeline.close_timeout(Duration::from_millis(10)).unwrap_err();
             gate.open();
-            eventually("the workers leave", || threads_named("late-close") == 0);
+            threads_leave("late-close");
         });
         ends_once(position.ok(), &mut receiver, 1);
     }

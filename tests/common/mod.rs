@@ -54,6 +54,18 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until no thread of this process has a name that starts so (Linux keeps 15 bytes of it, and elsewhere
+/// none are looked for). The kernel lists a thread for a moment after it has been joined.
+#[track_caller]
+pub fn threads_leave(prefix: &str) {
+    eventually("its threads leave", || {
+        let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+        let mut names =
+            tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        !names.any(|name| name.starts_with(prefix))
+    });
+}
+
 /// Where stages wait until a test lets them go on.
 #[derive(Default)]
 pub struct Gate {
