@@ -249,14 +249,28 @@ fn the_first_signal_drains() {
     }
 }
 
+/// A component that is busy with a message for longer than a test waits.
+const BUSY: &str =
+    "s.lua { handle = function() local t = os.clock() while os.clock() - t < 9 do end end }";
+
+/// Runs the script, and returns when its first message has come through `s.stdout`.
+fn started(folder: &Path) -> Child {
+    let mut command = stageline(&["run", "main.lua"], folder);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    assert_eq!(line, "sign\n");
+    child
+}
+
 #[test]
 fn the_second_signal_ends_at_once() {
-    let text = "s.pipeline { s.generator { count = 1 }, s.lua { handle = function() local t = os.clock() while os.clock() - t < 9 do end end } }";
-    let folder = script(text);
-    let mut child =
-        stageline(&["run", "main.lua"], folder.path()).stderr(Stdio::piped()).spawn().unwrap();
+    let folder = script(&format!(
+        "s.pipeline {{ s.generator {{ count = 1, template = 'sign' }}, s.stdout {{}}, {BUSY} }}"
+    ));
+    let mut child = started(folder.path());
     let mut err = BufReader::new(child.stderr.take().unwrap());
-    std::thread::sleep(Duration::from_millis(300));
     signal(&child, "TERM");
     let mut line = String::new();
     err.read_line(&mut line).unwrap();
@@ -272,15 +286,12 @@ fn the_second_signal_ends_at_once() {
 /// Wherever it hangs: in the pipeline, or behind its dead letter.
 #[test]
 fn the_end_takes_no_longer_than_it_may() {
-    let busy = "function() local t = os.clock() while os.clock() - t < 9 do end end";
-    let (hangs, fails) = (format!("s.lua {{ handle = {busy} }}"), "s.lua { handle = error }");
-    let lines = [hangs.clone(), format!("{fails}, dead_letter = {hangs}")];
+    let lines = [BUSY, &format!("s.lua {{ handle = error }}, dead_letter = {BUSY}")];
     for line in lines {
-        let text = "s.pipeline { drain_at_most = '300ms', s.generator { count = 1 }, ";
-        let folder = script(&format!("{text} {line} }}"));
-        let child =
-            stageline(&["run", "main.lua"], folder.path()).stderr(Stdio::piped()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(300));
+        let folder = script(&format!(
+            "s.pipeline {{ drain_at_most = '300ms', s.generator {{ count = 1, template = 'sign' }}, s.stdout {{}}, {line} }}"
+        ));
+        let child = started(folder.path());
         let start = Instant::now();
         signal(&child, "TERM");
         let (code, _, err) = told(child.wait_with_output().unwrap());

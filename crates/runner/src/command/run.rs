@@ -5,14 +5,14 @@ use super::style::Style;
 use super::{CONFIGURATION, FAILED};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use stageline_runner::{Ended, Run, RunError, Script, SourceCounts, Summary};
+use stageline_runner::{Ended, Run, RunError, Script, Summary};
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -109,14 +109,12 @@ fn watch(run: &Run, signals: &Watch, mut display: Display, at_most: Option<Durat
         {
             end_within(at_most, &signals.state);
         }
+        signals.state.tell(run.in_flight());
         if look.is_multiple_of(LOOKS_PER_PROGRESS) {
-            let progress = run.progress();
-            let letters = progress.letters.as_ref().map_or(0, SourceCounts::in_flight);
-            signals.set_left(progress.total().in_flight() + letters);
-            display.show(&progress);
+            display.show(&run.progress());
         }
     }
-    signals.set_left(0);
+    signals.state.tell_the_last();
     display.clear();
 }
 
@@ -129,12 +127,38 @@ struct Watch {
 #[derive(Default)]
 struct State {
     first: AtomicI32,
-    /// Messages under way, for who ends at once.
+    /// Messages under way at the last look. Written by who watches the run, read by who ends it.
     left: AtomicU64,
+    /// The looks, or `OVER`. Written after `left`, with release; who reads it with acquire sees what was left then.
+    looks: AtomicU64,
 }
 
-/// How long a process that ends at once waits for somebody to read why.
+/// There are no more looks: nothing is under way.
+const OVER: u64 = u64::MAX;
+/// How long a process that ends at once waits for somebody to read why, and for a look at what is left.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+
+impl State {
+    fn tell(&self, left: u64) {
+        self.left.store(left, Ordering::Relaxed);
+        self.looks.fetch_add(1, Ordering::Release);
+    }
+
+    fn tell_the_last(&self) {
+        self.left.store(0, Ordering::Relaxed);
+        self.looks.store(OVER, Ordering::Release);
+    }
+
+    /// Messages under way by a look that began after this call.
+    fn left(&self) -> u64 {
+        let (start, looks) = (Instant::now(), || self.looks.load(Ordering::Acquire));
+        let before = looks();
+        while looks() - before < 2 && looks() != OVER && start.elapsed() < LAST_WORDS {
+            thread::sleep(LOOK);
+        }
+        self.left.load(Ordering::Relaxed)
+    }
+}
 
 impl Watch {
     fn new(at_most: Option<Duration>) -> std::io::Result<Self> {
@@ -144,7 +168,7 @@ impl Watch {
         thread::Builder::new().name(String::from("signals")).spawn(move || {
             for signal in signals.forever() {
                 if state.first.swap(signal, Ordering::Relaxed) != 0 {
-                    let left = state.left.load(Ordering::Relaxed);
+                    let left = state.left();
                     exit(128 + signal, format!("ended at once; {left} messages were left"));
                 }
                 say_aside(String::from("ending; a second signal ends at once"));
@@ -154,10 +178,6 @@ impl Watch {
             }
         })?;
         Ok(watch)
-    }
-
-    fn set_left(&self, left: u64) {
-        self.state.left.store(left, Ordering::Relaxed);
     }
 
     /// The first signal, or 0.
@@ -171,7 +191,7 @@ fn end_within(at_most: Duration, state: &Arc<State>) {
     let state = Arc::clone(state);
     thread::spawn(move || {
         thread::sleep(at_most);
-        let why = match state.left.load(Ordering::Relaxed) {
+        let why = match state.left() {
             0 => String::from("a component or a source did not come to its end"),
             left => format!("{left} messages were left"),
         };
@@ -190,7 +210,7 @@ fn say_aside(text: String) -> thread::JoinHandle<()> {
 
 fn exit(status: i32, text: String) {
     let said = say_aside(text);
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while !said.is_finished() && start.elapsed() < LAST_WORDS {
         thread::sleep(LOOK);
     }

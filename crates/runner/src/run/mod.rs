@@ -217,19 +217,24 @@ impl Run {
 
     /// What has been done so far.
     pub fn progress(&self) -> Progress {
-        let of = |feed: &Feed| {
-            let stats =
-                self.pipeline.as_ref().and_then(|pipeline| pipeline.group_stats(feed.group));
-            let submitted = stats.map(|stats| stats.ledger.submitted);
-            SourceCounts::of(&feed.name, self.graph.settled(feed.source), submitted)
-        };
         let names = self.graph.plan().nodes.iter().map(|node| node.name.clone());
         Progress {
             elapsed: self.start.elapsed(),
-            sources: self.feeds.iter().map(of).collect(),
-            letters: self.letters.as_ref().map(of),
+            sources: self.feeds.iter().map(|feed| self.counts(feed)).collect(),
+            letters: self.letters.as_ref().map(|feed| self.counts(feed)),
             nodes: names.zip(self.graph.counts().sum()).collect(),
         }
+    }
+
+    /// Messages under way, the dead letters included.
+    pub fn in_flight(&self) -> u64 {
+        self.feeds.iter().chain(&self.letters).map(|feed| self.counts(feed).in_flight()).sum()
+    }
+
+    fn counts(&self, feed: &Feed) -> SourceCounts {
+        let stats = self.pipeline.as_ref().and_then(|pipeline| pipeline.group_stats(feed.group));
+        let submitted = stats.map(|stats| stats.ledger.submitted);
+        SourceCounts::of(&feed.name, self.graph.settled(feed.source), submitted)
     }
 
     /// Waits until the sources have ended and all that they emitted is settled, and ends the pipeline.
