@@ -4,10 +4,10 @@
 mod common;
 
 use common::values::{Bomb, defuse};
-use common::{LONG, ORDERS, assert_balanced, ending, eventually, finish, watchdog};
+use common::{LONG, ORDERS, assert_balanced, ending, eventually, finish, handed_back, watchdog};
 use stageline::{
-    BuildError, Order, Pipeline, Receiver, Request, RequestGroup, StateMachine, Step, Submitter,
-    TryRecvError, state_machine,
+    BuildError, Order, Pipeline, Receiver, Request, StateMachine, Step, Submitter, TryRecvError,
+    state_machine,
 };
 use std::panic::panic_any;
 use std::sync::Arc;
@@ -270,7 +270,7 @@ fn the_closure_of_a_drain_panics_at_the_nth() {
         let mut group = pipeline.open(order).unwrap();
         for n in 0..70 {
             assert_eq!(group.submit_batch(&mut (0..n + 3).map(|_| Pair(1, 1))), n + 3);
-            settle(&mut group);
+            handed_back(&pipeline, || pipeline.ledger().in_flight() == 0);
             let mut seen = Vec::new();
             defuse(|| {
                 group.drain(usize::MAX, |output| {
@@ -286,13 +286,6 @@ fn the_closure_of_a_drain_panics_at_the_nth() {
         }
         drop(group);
         finish(pipeline);
-    }
-
-    fn settle(group: &mut RequestGroup<Machine>) {
-        eventually("all have ended", || {
-            let ledger = group.stats().ledger;
-            ledger.ended() == ledger.submitted
-        });
     }
 }
 

@@ -5,6 +5,7 @@ mod common;
 use common::{LONG, ORDERS, Random, assert_balanced, lab, pass, watchdog};
 use stageline::{Order, Pipeline, Receiver, RecvError, Submitter, TrySubmitError};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
@@ -26,9 +27,13 @@ fn end(pipeline: Pipeline<common::Lab>, how: End) {
         End::Abort => Some(pipeline.abort()),
         End::Drop => return drop(pipeline),
     };
-    // A request that was accepted at the last moment may not have ended when the ledger is read.
     let ledger = ledger.unwrap();
-    assert!(ledger.ended() <= ledger.submitted, "{ledger}");
+    match how {
+        // A request that was accepted at the last moment may not have ended when the ledger is read.
+        End::Abort => assert!(ledger.ended() <= ledger.submitted, "{ledger}"),
+        // One that is refused meanwhile is not in it.
+        _ => assert_balanced(&ledger),
+    }
 }
 
 /// Submits until it is refused, by one way or another. Returns the positions that were accepted.
@@ -124,6 +129,33 @@ fn whatever_was_accepted_is_received_once() {
         for (order, how) in ORDERS.into_iter().flat_map(|order| ENDS.map(|how| (order, how))) {
             race(order, how, &mut random);
         }
+    }
+}
+
+/// A producer announces a position before it looks whether it may have it.
+#[test]
+fn who_is_refused_is_not_in_the_ledger() {
+    let _dog = watchdog(120);
+    for (round, order) in (0..100).flat_map(|round| ORDERS.map(|order| (round, order))) {
+        let pipeline = lab().build().unwrap();
+        let (mut submitter, receiver) = pipeline.open(order).unwrap().split();
+        submitter.submit(pass(0)).unwrap();
+        drop(receiver);
+        let is_over = AtomicBool::new(false);
+        let refused = || Err(TrySubmitError::Closed(pass(1)));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(SeqCst) {
+                    assert_eq!(submitter.try_submit(pass(1)), refused());
+                }
+            });
+            let ledger = match round % 2 {
+                0 => pipeline.close(),
+                _ => pipeline.close_timeout(LONG).unwrap(),
+            };
+            is_over.store(true, SeqCst);
+            assert_balanced(&ledger);
+        });
     }
 }
 

@@ -10,8 +10,8 @@ mod kept;
 mod random;
 
 use common::{
-    Act, Gate, LONG, Lab, ORDERS, assert_quiet, ending, eventually, finish, job, lab, lab_with,
-    pass, watchdog,
+    Act, Gate, LONG, Lab, ORDERS, assert_quiet, ending, eventually, finish, handed_back, job, lab,
+    lab_with, pass, watchdog,
 };
 use stageline::{
     DeadLetter, DeadLetters, GroupOptions, OpenError, Order, Pipeline, Receiver, RecvError,
@@ -52,8 +52,8 @@ fn letter(position: u64, outcome: &str, stage: &str, value: u64) -> (u64, String
 }
 
 /// Waits until so many requests have ended.
-fn wait_for_ended(receiver: &Receiver<Lab>, ended: u64) {
-    eventually("all have ended", || receiver.stats().ledger.ended() == ended);
+fn wait_for_ended(pipeline: &Pipeline<Lab>, receiver: &Receiver<Lab>, ended: u64) {
+    handed_back(pipeline, || receiver.stats().ledger.ended() == ended);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn what_nobody_asked_for_is_kept_apart() {
         }
         submitter.set_deadline(Some(Instant::now()));
         submitter.submit(pass(70)).unwrap();
-        wait_for_ended(&receiver, 7);
+        wait_for_ended(&pipeline, &receiver, 7);
         let mut alive = Vec::new();
         while let Ok(output) = receiver.try_recv() {
             alive.push((output.position(), ending(&output)));
@@ -106,7 +106,7 @@ fn the_orders_are_kept() {
             let act = if number % 5 < 2 { Act::Fail } else { Act::Pass };
             submitter.submit(job(act, number)).unwrap();
         }
-        wait_for_ended(&receiver, 64);
+        wait_for_ended(&pipeline, &receiver, 64);
         let mut alive = Vec::new();
         if drains {
             // Of a number that neither a batch nor the rows of done ones have.
@@ -133,7 +133,7 @@ fn a_drain_counts_what_it_lends() {
         let act = if number % 3 == 0 { Act::Pass } else { Act::Fail };
         submitter.submit(job(act, number)).unwrap();
     }
-    wait_for_ended(&receiver, 64);
+    wait_for_ended(&pipeline, &receiver, 64);
     let (mut said, mut lent) = (0, 0);
     loop {
         let drained = receiver.drain(5, |output| lent += usize::from(output.is_done()));
@@ -156,7 +156,7 @@ fn while_all_letters_are_full_results_come_as_ever() {
         for value in 0..5 {
             submitter.submit(job(Act::Fail, value)).unwrap();
         }
-        wait_for_ended(&receiver, 5);
+        wait_for_ended(&pipeline, &receiver, 5);
         let output = receiver.try_recv().unwrap();
         assert_eq!((output.position(), ending(&output)), (2, "failed: failed at 3".to_owned()));
         drop(output);
@@ -206,7 +206,7 @@ fn a_letter_is_lent_until_it_is_dropped() {
     fail(3);
     assert_eq!(letters.recv_timeout(LONG).unwrap().take().value, 4);
     submitter.submit(job(Act::Panic, 5)).unwrap();
-    wait_for_ended(&receiver, 4);
+    wait_for_ended(&pipeline, &receiver, 4);
     assert!(receiver.try_recv().is_err());
     let one = letters.try_recv().unwrap().into_error().expect_err("it panicked");
     assert_eq!(one.outcome().to_string(), "panicked: panicked at 6");
@@ -267,7 +267,7 @@ fn it_is_closed_when_the_receive_end_has_everything() {
         let (mut submitter, mut receiver, mut letters) = ends(&pipeline, Order::Submission);
         submitter.submit(job(Act::Fail, 1)).unwrap();
         drop(submitter);
-        wait_for_ended(&receiver, 1);
+        wait_for_ended(&pipeline, &receiver, 1);
         assert_eq!(letters.try_recv().err(), Some(TryRecvError::Empty));
         assert_eq!(letters.recv_timeout(SHORT).err(), Some(RecvTimeoutError::Timeout));
         assert_eq!(receiver.recv().err(), Some(RecvError::Closed));
@@ -299,7 +299,7 @@ fn who_waits_is_woken() {
         };
         let by_a_letter = waiting(&mut || {
             submitter.submit(job(Act::Fail, 1)).unwrap();
-            wait_for_ended(&receiver, 1);
+            wait_for_ended(&pipeline, &receiver, 1);
             assert!(receiver.try_recv().is_err());
         });
         assert_eq!(by_a_letter, Ok(2));
@@ -367,7 +367,7 @@ fn a_split_group_has_it_too() {
     let pipeline = lab().dead_letters(1).build().unwrap();
     let (mut submitter, mut receiver) = pipeline.open(apart(Order::Submission)).unwrap().split();
     submitter.submit(job(Act::Fail, 1)).unwrap();
-    wait_for_ended(&receiver, 1);
+    wait_for_ended(&pipeline, &receiver, 1);
     assert!(receiver.try_recv().is_err());
     let mut letters = receiver.dead_letters().unwrap();
     assert!(receiver.dead_letters().is_none());
@@ -397,7 +397,7 @@ fn a_group_is_opened_again_with_all_its_letters() {
         for value in 0..2 {
             submitter.submit(job(Act::Fail, value)).unwrap();
         }
-        wait_for_ended(&receiver, 2);
+        wait_for_ended(&pipeline, &receiver, 2);
         assert!(receiver.try_recv().is_err(), "there is a letter for both");
         assert_eq!(receiver.stats().dead_letters, 2);
         // One is read, or leaked; one is left.

@@ -1,6 +1,9 @@
 //! A drain gives each slot back once, whatever its closure and the errors' `Drop` do; a receiver of a
 //! cancelled group is told the end.
 
+mod common;
+
+use common::handed_back;
 use stageline::{Order, Output, Pipeline, RecvError, Request, Step, state_machine};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -36,13 +39,6 @@ fn pipeline(window: usize) -> Pipeline<Double> {
     Pipeline::builder(|| Double).workers(1).window(window).groups(2).build().unwrap()
 }
 
-/// Waits until all that was submitted has ended.
-fn settle(pipeline: &Pipeline<Double>) {
-    while pipeline.ledger().in_flight() > 0 {
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn a_closure_may_replace_what_it_is_lent() {
     for order in [Order::Submission, Order::Completion] {
@@ -52,7 +48,7 @@ fn a_closure_may_replace_what_it_is_lent() {
         let other = Box::leak(Box::new(pipeline.open(order).unwrap()));
         other.submit(10).unwrap();
         (0..4).for_each(|value| _ = group.submit(2 * value).unwrap());
-        settle(&pipeline);
+        handed_back(&pipeline, || pipeline.ledger().in_flight() == 0);
         let mut foreign: Option<Output<'static, Double>> = other.recv().ok();
         let drained = group.drain(2, |output| {
             if let Some(foreign) = foreign.take() {
@@ -76,7 +72,7 @@ fn an_error_whose_drop_panics_costs_no_slot_of_a_drain() {
     let mut group = pipeline.open(Order::Submission).unwrap();
     for round in 0..3 {
         assert_eq!(group.submit_batch(&mut (0..).map(|value| 2 * value + 1)), 64, "round {round}");
-        settle(&pipeline);
+        handed_back(&pipeline, || pipeline.ledger().in_flight() == 0);
         let mut panics = 0;
         while group.in_flight() > 0 {
             let drained = catch_unwind(AssertUnwindSafe(|| group.drain(usize::MAX, |_| ())));

@@ -71,6 +71,8 @@ pub struct Progress {
     /// How often it has begun to look at its groups, modulo 2^64: what goes on as long as the worker
     /// does.
     steps: AtomicU64,
+    /// Whether it is a thread of a pool that waits to be woken: those of a pool wait at one event.
+    waits_in_pool: AtomicBool,
     /// Requests that it began to keep, modulo 2^64, and requests ended that some thread had kept. The latter
     /// is written with Release: who reads it with Acquire, and then the former, finds each that ended begun.
     kept: AtomicU64,
@@ -89,6 +91,7 @@ impl Progress {
             group: AtomicU32::new(0),
             running: AtomicU32::new(0),
             steps: AtomicU64::new(0),
+            waits_in_pool: AtomicBool::new(false),
             kept: AtomicU64::new(0),
             kept_ended: AtomicU64::new(0),
             flow: Flow::try_new(stages)?,
@@ -104,6 +107,16 @@ impl Progress {
     /// A number that changes as long as the worker goes on.
     pub fn steps(&self) -> u64 {
         self.steps.load(Ordering::Relaxed)
+    }
+
+    /// The thread of a pool begins to wait, or has been woken. For that thread itself.
+    pub fn set_waits_in_pool(&self, waits: bool) {
+        self.waits_in_pool.store(waits, Ordering::Relaxed);
+    }
+
+    /// Whether it is a thread of a pool that waits.
+    pub fn waits_in_pool(&self) -> bool {
+        self.waits_in_pool.load(Ordering::Relaxed)
     }
 
     /// The worker begins a batch. For the worker itself.

@@ -148,7 +148,7 @@ impl<M: StateMachine> Pipeline<M> {
             running: worker.progress.running(),
             stage: place.map(|(stage, _)| self.shared.context.table.name(stage).to_owned()),
             group: place.map(|(_, group)| group),
-            parked: worker.event.is_awaited(),
+            parked: worker.event.is_awaited() || worker.progress.waits_in_pool(),
         }
     }
 
@@ -168,7 +168,7 @@ impl<M: StateMachine> Pipeline<M> {
     pub fn close(mut self) -> Ledger {
         self.shared.refuse_more(0);
         self.wait_until_quiet(None);
-        self.finish()
+        self.finish_quiet(None)
     }
 
     /// As [`close`](Self::close), but gives up after `timeout`: the pipeline is then left to end by
@@ -181,7 +181,7 @@ impl<M: StateMachine> Pipeline<M> {
         self.shared.refuse_more(0);
         let deadline = Instant::now().checked_add(timeout);
         if self.wait_until_quiet(deadline) {
-            return Ok(self.finish());
+            return Ok(self.finish_quiet(deadline));
         }
         let error = self.why_not_quiet(timeout);
         // The threads are told to leave, but nobody waits for them.
@@ -230,6 +230,19 @@ impl<M: StateMachine> Pipeline<M> {
             Some((index, self.shared.context.table.name(stage).to_owned(), group))
         });
         CloseTimeout { waited, groups: self.unquiet_groups().collect(), busy: busy.collect() }
+    }
+
+    /// As [`finish`](Self::finish), when all has ended. Who is refused from now on is in the ledger for a moment:
+    /// a producer announces its position before it looks whether it may (see `reserve` of a submit end).
+    fn finish_quiet(&mut self, deadline: Option<Instant>) -> Ledger {
+        loop {
+            let ledger = self.finish();
+            let is_exact = ledger.ended() >= ledger.submitted;
+            if is_exact || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return ledger;
+            }
+            thread::sleep(QUIET_POLL_MIN);
+        }
     }
 
     /// Steps 3 to 5 of the shutdown.

@@ -16,7 +16,9 @@ use std::fmt;
 
 /// Requests by how they ended. When the pipeline is quiet,
 /// `submitted == done + failed + dropped + cancelled + expired + panicked + cyclic + in_flight()`
-/// holds by the meaning of `in_flight`, and no request is in two of the counts.
+/// holds by the meaning of `in_flight`, and no request is in two of the counts. A request is counted as ended a moment
+/// before its result can be received: who has received it finds it counted. What [`Pipeline::close`](crate::Pipeline::close)
+/// returns is exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// Accepted. While a batch is submitted, or a submission refused, it may be ahead by up to 64, and go back.

@@ -65,11 +65,13 @@ impl<'s, M: StateMachine> PoolWorker<'s, M> {
                 continue;
             }
             if spinner.pause() == Pause::Park {
+                self.own.progress.set_waits_in_pool(true);
                 self.queue.event.wait_until(self.runner.next_due(), || {
                     self.runner.is_called()
                         || (self.is_last() && self.shared.has_queued())
                         || self.can_leave()
                 });
+                self.own.progress.set_waits_in_pool(false);
                 spinner.reset();
             }
         }

@@ -66,6 +66,14 @@ pub fn threads_leave(prefix: &str) {
     });
 }
 
+/// Waits until something is so that the ledger tells, and all that has ended can be received: a worker counts what it
+/// has run before it hands that back, and sleeps after.
+#[track_caller]
+pub fn handed_back<M: StateMachine>(pipeline: &Pipeline<M>, has_ended: impl FnMut() -> bool) {
+    eventually("it has ended", has_ended);
+    eventually("it is handed back", || pipeline.stats().workers.iter().all(|worker| worker.parked));
+}
+
 /// Where stages wait until a test lets them go on.
 #[derive(Default)]
 pub struct Gate {

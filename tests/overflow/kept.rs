@@ -1,7 +1,7 @@
 //! The latest-wins policy beside requests that are kept: what a worker, a ticket or a pool has is not taken to make room.
 
 use super::options;
-use crate::common::{Gate, ORDERS, Random, assert_quiet, ending, eventually, finish};
+use crate::common::{Gate, ORDERS, Random, assert_quiet, ending, finish, handed_back};
 use stageline::{
     Order, Overflow, Pipeline, Pool, Receiver, Request, Retry, Step, SubmitTimeoutError, Submitter,
     Ticket, TrySubmitError, state_machine,
@@ -171,12 +171,12 @@ pub fn the_oldest_that_nobody_has() {
     gates.iter().for_each(|gate| gate.open());
     tickets.recv().unwrap().resume(Depot::ARRIVE);
     // All but the one that is held and the one that waits for its retry.
-    eventually("they have ended", || receiver.stats().ledger.ended() == 28);
+    handed_back(&pipeline, || receiver.stats().ledger.ended() == 28);
     receive(&mut receiver, &mut ended);
     assert_eq!(submitter.try_submit(parcel(Way::Lead)), Ok(30));
-    eventually("what it leads has, too", || receiver.stats().ledger.ended() == 30);
+    handed_back(&pipeline, || receiver.stats().ledger.ended() == 30);
     receiver.cancel();
-    eventually("the last one has", || receiver.stats().ledger.ended() == 31);
+    handed_back(&pipeline, || receiver.stats().ledger.ended() == 31);
     receive(&mut receiver, &mut ended);
     for position in [0, 1, 3, 4, 5, 28, 29, 30] {
         expected.insert(position, done());
