@@ -198,6 +198,8 @@ fn lua_says_where_it_fails() {
     assert!(told.starts_with("test.lua:2: what now"), "{told}");
     let told = wrong("\nlocal x = nil + 1");
     assert!(told.starts_with("test.lua:3: attempt to perform arithmetic on a nil value"), "{told}");
+    let told = wrong("\nerror({ code = 3 })");
+    assert!(told.starts_with("test.lua:3: the error is a table, which says nothing"), "{told}");
 }
 
 #[test]

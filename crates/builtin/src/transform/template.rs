@@ -21,6 +21,9 @@ use values::{NoNumber, variable};
 /// How many bytes a template has at most.
 const SOURCE_MAX: usize = 256 * 1024;
 
+/// How many characters of the part that cannot be written an error has.
+const PART_MAX: usize = 60;
+
 /// What the template is called in its errors.
 const NAME: &str = "source";
 
@@ -60,7 +63,7 @@ whole one of 128 bits, or one of 64 bits with a fraction, so that `2.50` is writ
 for that, as `1e400`, fails as what is not there does.
 
 A message that is no JSON object, or has more than 128 levels, fails with the status 210; one for which the template cannot be written, as it names
-something that is not there, fails with 212 and a description that says in which line of the template. A result that is larger
+something that is not there, fails with 212 and a description that says in which line of the template, and which part of it. A result that is larger
 than a message may be fails with 201. The fields that the template names are allocated for each message.
 "#,
 };
@@ -105,6 +108,8 @@ impl Plan for Render {
         let undefined =
             if is_strict { UndefinedBehavior::Strict } else { UndefinedBehavior::Chainable };
         environment.set_undefined_behavior(undefined);
+        // It would copy the template and its variables into each error.
+        environment.set_debug(false);
         if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
             environment.set_syntax(syntax);
         }
@@ -148,6 +153,17 @@ impl Plan for Render {
 fn described(error: &minijinja::Error) -> String {
     let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     error.line().map_or(what.clone(), |line| format!("{what} in line {line}"))
+}
+
+/// The same of a template that cannot be written, and which part of it that is.
+fn described_in(source: &str, error: &minijinja::Error) -> String {
+    let part = error.range().and_then(|range| source.get(range)).unwrap_or_default();
+    let (what, short) = (described(error), part.chars().take(PART_MAX).collect::<String>());
+    match (short.len(), short.len() < part.len()) {
+        (0, _) => what,
+        (_, false) => format!("{what}: `{short}`"),
+        (_, true) => format!("{what}: `{short}...`"),
+    }
 }
 
 struct Renders {
@@ -228,7 +244,11 @@ impl Component for Renders {
                 let text = format_args!("`{name}`: a number too large to compute with: {digits}");
                 answer(message, NOT_RENDERED, text)
             }
-            Err(Bad::Template(error)) => answer(message, NOT_RENDERED, described(&error)),
+            Err(Bad::Template(error)) => {
+                let template = self.shared.environment.get_template(NAME);
+                let source = template.as_ref().map_or("", |template| template.source());
+                answer(message, NOT_RENDERED, described_in(source, &error))
+            }
         }
     }
 }
@@ -355,11 +375,16 @@ mod tests {
     fn what_is_not_there_fails_or_is_empty() {
         let (report, text) = rendered("a\n{{ missing }}", true, FLIGHT);
         assert_eq!(report, NOT_RENDERED);
-        assert!(text.ends_with("in line 2") && text.contains("undefined"), "{text}");
+        assert_eq!(text, "undefined value in line 2: `missing`");
+        let (_, text) = rendered("{% if delay %}{{ user.no.thing }}{% endif %}", true, FLIGHT);
+        assert_eq!(text, "undefined value in line 1: `.no.thing`");
         assert_eq!(rendered("a{{ missing }}{{ user.no.thing }}", false, FLIGHT).1, "a");
         let (report, text) = rendered("{{ delay + user }}", true, FLIGHT);
         assert_eq!(report, NOT_RENDERED);
-        assert!(text.ends_with("in line 1"), "{text}");
+        assert!(text.ends_with("in line 1: `delay + user`"), "{text}");
+        let long = format!("{{{{ delay + {} }}}}", "user + ".repeat(20) + "user");
+        let (_, text) = rendered(&long, true, FLIGHT);
+        assert!(text.contains(": `delay + user") && text.len() < 200, "{text}");
     }
 
     #[test]

@@ -200,7 +200,17 @@ pub(super) fn problem_of(text: &Text, error: &Error) -> Problem {
         .lines()
         .filter_map(|line| line.trim().strip_prefix(&place))
         .find_map(|rest| rest.split_once(':').and_then(|(line, _)| line.parse().ok()));
-    Problem::error(line, first.trim())
+    Problem::error(line, without_address(first.trim()))
+}
+
+/// An error may be any value. Where that is no text Lua says what it is, and the address that it has just now.
+fn without_address(said: &str) -> String {
+    match said.split_once(": 0x") {
+        Some((kind @ ("table" | "function" | "thread" | "userdata"), _)) => {
+            format!("the error is a {kind}, which says nothing: give `error` a text")
+        }
+        _ => said.to_owned(),
+    }
 }
 
 fn said_by(error: &Error) -> String {
