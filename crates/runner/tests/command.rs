@@ -81,7 +81,10 @@ fn a_failure_is_told_and_ends_in_1() {
     let arguments = ["run", "main.lua", "--json-summary", summary.to_str().unwrap()];
     let (code, out, err) = run(&mut stageline(&arguments, folder.path()), "a\nx\nb\n");
     assert_eq!((code, out.as_str()), (1, "a\nb\n"), "{err}");
-    assert!(err.contains("a message failed at `lua` with status 290: line 2: no x"), "{err}");
+    assert!(
+        err.contains("message 2 of `stdin` failed at `lua` with status 290: line 2: no x"),
+        "{err}"
+    );
     let summary: serde_json::Value = serde_json::from_slice(&fs::read(summary).unwrap()).unwrap();
     assert_eq!((&summary["total"]["done"], &summary["total"]["failed"]), (&2.into(), &1.into()));
     assert_eq!(summary["clean"], false);

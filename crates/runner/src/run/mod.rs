@@ -188,7 +188,7 @@ impl Run {
                 entry,
                 scratch: self.scratch(),
             }),
-            is_last: source.is_none(),
+            source: source.map(|source| self.graph.plan().sources[source].0.name()),
             told: Arc::clone(&self.told),
             on_trouble: self.on_trouble,
         }

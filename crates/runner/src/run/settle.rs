@@ -74,8 +74,8 @@ pub struct Settler {
     pub acknowledge: Option<Box<dyn Acknowledge>>,
     /// None for the dead letters themselves.
     pub letters: Option<Letters>,
-    /// Those of the dead letters.
-    pub is_last: bool,
+    /// What the source is called; none for the dead letters.
+    pub source: Option<&'static str>,
     /// Those that all settlers have told.
     pub told: Arc<AtomicU64>,
     pub on_trouble: fn(&str),
@@ -85,14 +85,13 @@ impl Settler {
     /// Receives until there is no more.
     pub fn run(self) {
         let Self { graph, mut receiver, counts, told, on_trouble, .. } = self;
-        let (mut acknowledge, mut letters, is_last) =
-            (self.acknowledge, self.letters, self.is_last);
+        let (mut acknowledge, mut letters, source) = (self.acknowledge, self.letters, self.source);
         let mut settle = |output: &Output<'_, Line>| {
             let number = output.position();
             if output.is_done() {
                 add(&counts.done, 1);
-                if let Some(source) = &mut acknowledge {
-                    source.settled(number, 0, "");
+                if let Some(acknowledge) = &mut acknowledge {
+                    acknowledge.settled(number, 0, "");
                 }
                 return;
             }
@@ -101,8 +100,8 @@ impl Settler {
             }
             let outcome = output.outcome();
             let status = outcome.status();
-            if let Some(source) = &mut acknowledge {
-                source.settled(number, status, output.description());
+            if let Some(acknowledge) = &mut acknowledge {
+                acknowledge.settled(number, status, output.description());
             }
             let parcel: &Parcel = output;
             let is_answered = matches!(
@@ -116,7 +115,7 @@ impl Settler {
                 Outcome::Dropped { .. } => return add(&counts.dropped, 1),
                 Outcome::Cancelled => return add(&counts.cancelled, 1),
                 _ if status == STDOUT_CLOSED.status()
-                    && !is_last
+                    && source.is_some()
                     && (graph.is_stdout(parcel.at) || parcel.fate.follows()) =>
                 {
                     add(&counts.cancelled, 1);
@@ -127,8 +126,8 @@ impl Settler {
             if parcel.fate == Fate::FOLDED {
                 return add(&counts.folded, 1);
             }
-            let failure =
-                Failure { stage: graph.name(parcel.at), status, text: text_of(&outcome, output) };
+            let (stage, text) = (graph.name(parcel.at), text_of(&outcome, output));
+            let failure = Failure { source, number, stage, status, text };
             if let Some(letters) = &mut letters
                 && letters.take(parcel, &failure)
             {
@@ -180,6 +179,9 @@ fn receive_all(
 }
 
 struct Failure<'a> {
+    /// Which message of which source; none for a dead letter.
+    source: Option<&'static str>,
+    number: u64,
     stage: &'a str,
     status: u32,
     text: String,
@@ -187,7 +189,11 @@ struct Failure<'a> {
 
 impl std::fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a message failed at `{}` with status {}", self.stage, self.status)?;
+        match self.source {
+            Some(source) => write!(f, "message {} of `{source}`", self.number + 1)?,
+            None => f.write_str("a dead letter")?,
+        }
+        write!(f, " failed at `{}` with status {}", self.stage, self.status)?;
         if self.text.is_empty() { Ok(()) } else { write!(f, ": {}", self.text) }
     }
 }
