@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use stageline::Order;
-use stageline_component::Report;
+use stageline_component::{Emitter, Error, Report, Source};
 use stageline_runner::{Ended, OnFailure, Plan, Route, Run, RunError, Target, When};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -234,6 +234,29 @@ fn a_run_that_is_stopped_loses_nothing() {
     assert_eq!(total.emitted, total.done);
     assert_eq!(sorted(&got), all(total.done));
     assert_eq!(acks.lock().unwrap().len() as u64, total.done);
+}
+
+/// It emits until it is refused: what it has read of that message is lost, and that is told.
+#[test]
+fn a_source_that_goes_on_when_the_run_is_to_end_is_told_of() {
+    struct Deaf;
+    impl Source for Deaf {
+        fn run(&mut self, out: &mut dyn Emitter) -> Result<(), Error> {
+            while out.emit_data(b"x").is_ok() {}
+            Ok(())
+        }
+    }
+    let source = made_source("deaf", || Box::new(Deaf));
+    let run = Run::start(line([source, sink("sink", |_| Report::DONE)]), |_| {}).unwrap();
+    run.stop();
+    let summary = run.wait();
+    let [trouble] = &summary.troubles[..] else { panic!("{summary:?}") };
+    assert!(trouble.starts_with("the source `deaf` went on when the run was to end"), "{trouble}");
+    let total = summary.progress.total();
+    assert!(
+        !summary.is_clean() && total.emitted == total.done && total.done >= 1 << 18,
+        "{total:?}"
+    );
 }
 
 #[test]

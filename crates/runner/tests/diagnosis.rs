@@ -47,6 +47,34 @@ fn a_name_is_one_that_can_be_shown_and_is_free() {
 }
 
 #[test]
+fn a_file_is_that_of_one_component() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().display();
+    let with = |source: &str, first: &str, second: &str| {
+        told(&format!(
+            "s.pipeline {{ {source},\ns.file_sink {{ path = '{folder}/a', {first} }},\ns.file_sink {{ path = '{folder}/./a', {second} }} }}"
+        ))
+    };
+    let source = "s.generator {}";
+    assert_eq!(with(source, "", "flush_every = 0"), [""; 0], "each adds to what there is");
+    for (first, second) in [("mode = 'truncate'", ""), ("", "rotate_size = '1MiB'")] {
+        let told = with(source, first, second);
+        let expected = format!(
+            "4: `file_sink`: `path` = \"{folder}/./a\": the `file_sink` in line 3 writes this file, too, and one would lose \
+             what the other writes: give each a file of its own"
+        );
+        assert_eq!(told, [expected]);
+    }
+    std::fs::write(format!("{folder}/a"), "x").unwrap();
+    let told = with(&format!("s.file_source {{ path = '{folder}/a' }}"), "", "");
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("3: warning: `file_sink`: `path` = "), "{told:?}");
+    assert!(told[0].ends_with(
+        "the `file_source` in line 2 reads this file, and would read what is written here"
+    ));
+}
+
+#[test]
 fn a_dead_letter_is_a_component_or_a_line_of_them() {
     let letters = |letters: &str| {
         told(&format!("s.pipeline {{ s.generator {{}}, s.null {{}}, dead_letter = {letters} }}"))

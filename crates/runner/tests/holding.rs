@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use stageline::Order;
 use stageline_component::{Flush, Kind, Message, Report};
-use stageline_runner::{Route, Target, When};
+use stageline_runner::{Ended, Route, Target, When};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,6 +22,25 @@ fn batch(texts: &mut Vec<String>, message: &mut Message) -> Report {
     message.set_data(texts.join("+").as_bytes()).unwrap();
     texts.clear();
     Report::DONE
+}
+
+/// One that is let go at the end, and comes to be held again, does not go round for ever.
+#[test]
+fn what_is_held_in_a_circle_fails_at_the_end() {
+    let acks = Acks::default();
+    let mut texts = Vec::new();
+    let join = transform("join", move |message| batch(&mut texts, message));
+    let mut plan = line([slow_numbers(8, Some(Arc::clone(&acks)), Duration::ZERO), join]);
+    plan.options.workers = Some(1);
+    plan.nodes[0].otherwise = Some(Target::Node(plan.nodes[0].name.clone()));
+    let warned = plan.check();
+    assert!(
+        warned[0].text.starts_with("no way leads from the stage `join` to an end"),
+        "{warned:?}"
+    );
+    let summary = run(plan);
+    assert_eq!((summary.progress.total().failed, summary.ended), (8, Ended::BySources));
+    assert!(acks.lock().unwrap().iter().all(|(_, status)| *status == 295), "{acks:?}");
 }
 
 #[test]

@@ -76,6 +76,9 @@ impl Datagrams {
                 continue;
             }
             for _ in 0..BURST {
+                if out.is_stopping() {
+                    break;
+                }
                 match self.socket.receive(&mut bytes, self.annotation.is_some()) {
                     Ok((len, _)) if len > DATAGRAM_MAX => {
                         let address = &self.address;

@@ -115,6 +115,10 @@ impl Streams {
             }
             // From the last one, so that one which ends leaves the places of those to come.
             for index in (0..count).rev().filter(|index| waits.is_ready(*index)) {
+                // What has not been read is not this run's.
+                if out.is_stopping() {
+                    break;
+                }
                 if !self.read(&mut connections[index], &mut chunk, feed, out)? {
                     connections.swap_remove(index);
                 }

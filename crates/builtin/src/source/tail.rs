@@ -123,9 +123,12 @@ impl Reading {
         if is_cut { Fate::Cut } else { Fate::Stays }
     }
 
-    /// Reads some chunks. How many, if that was not to the end.
+    /// Reads some chunks, until the run ends. How many, and whether that was to the end of the file.
     fn read(&mut self, chunk: &mut [u8], to: &mut To<'_>) -> Result<(usize, bool), Stop> {
         for count in 0..CHUNKS {
+            if to.out.is_stopping() {
+                return Ok((count, false));
+            }
             match self.opened.read(chunk).map_err(|error| failed(to.origin.name, error))? {
                 0 => return Ok((count, true)),
                 read => {
@@ -137,10 +140,16 @@ impl Reading {
         Ok((CHUNKS, false))
     }
 
-    fn end(&mut self, fate: &Fate, chunk: &mut [u8], to: &mut To<'_>) -> Result<(), Stop> {
+    /// Whether it is finished: the run may end before.
+    fn end(&mut self, fate: &Fate, chunk: &mut [u8], to: &mut To<'_>) -> Result<bool, Stop> {
         // Who writes to the old file may have done so since its end was read.
-        while *fate != Fate::Cut && !self.read(chunk, to)?.1 {}
-        to.feed.finish(&mut self.decoder, &to.origin, to.out)
+        while *fate != Fate::Cut && !self.read(chunk, to)?.1 {
+            if to.out.is_stopping() {
+                return Ok(false);
+            }
+        }
+        to.feed.finish(&mut self.decoder, &to.origin, to.out)?;
+        Ok(true)
     }
 }
 
@@ -218,7 +227,9 @@ impl Tail {
         if fate == Fate::Stays {
             return Ok(count > 0);
         }
-        reading.end(&fate, chunk, to)?;
+        if !reading.end(&fate, chunk, to)? {
+            return Ok(true);
+        }
         self.finished = (fate != Fate::Cut).then_some((reading.identity, reading.read));
         self.is_over = fate == Fate::Gone;
         self.reading = None;
@@ -282,8 +293,27 @@ mod tests {
             let mut feed = Feed::new("it", &decoding);
             let mut out = Collected::default();
             let mut to = To { feed: &mut feed, origin: Origin::plain("a"), out: &mut out };
-            reading.end(&fate, &mut [0; 3], &mut to).unwrap();
+            assert!(reading.end(&fate, &mut [0; 3], &mut to).unwrap());
             assert_eq!(out.texts(), expected);
         }
+    }
+
+    #[test]
+    fn nothing_is_read_after_the_end_of_the_run() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "a\nb\nc\nd\n").unwrap();
+        let decoding = Decoding::of(&checked(&SPEC, &[])).unwrap();
+        let mut tail = Tail::new(path.clone(), false);
+        let mut feed = Feed::new("it", &decoding);
+        let mut out = Collected::after(2);
+        let mut to = To { feed: &mut feed, origin: Origin::plain("a"), out: &mut out };
+        assert!(tail.step(&decoding, &mut [0; 2], &mut to).unwrap());
+        fs::rename(&path, folder.path().join("b")).unwrap();
+        assert!(tail.step(&decoding, &mut [0; 2], &mut to).unwrap());
+        let mut reading = tail.reading.take().unwrap();
+        assert!(!reading.end(&Fate::Replaced, &mut [0; 2], &mut to).unwrap());
+        assert_eq!(out.texts(), ["a", "b"]);
+        assert_eq!(reading.read, 4);
     }
 }

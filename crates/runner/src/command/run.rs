@@ -133,6 +133,9 @@ struct State {
     looks: AtomicU64,
 }
 
+/// What follows a signal so closely is the same one: who sends it to a process and to its group, as `timeout` does,
+/// sends it twice.
+const ECHO: Duration = Duration::from_millis(100);
 /// There are no more looks: nothing is under way.
 const OVER: u64 = u64::MAX;
 /// How long a process that ends at once waits for somebody to read why, and for a look at what is left.
@@ -166,7 +169,11 @@ impl Watch {
         let state = Arc::<State>::default();
         let watch = Self { state: Arc::clone(&state) };
         thread::Builder::new().name(String::from("signals")).spawn(move || {
+            let mut last = None;
             for signal in signals.forever() {
+                if is_echo(&mut last, Instant::now()) {
+                    continue;
+                }
                 if state.first.swap(signal, Ordering::Relaxed) != 0 {
                     let left = state.left();
                     exit(128 + signal, format!("ended at once; {left} messages were left"));
@@ -184,6 +191,15 @@ impl Watch {
     fn first(&self) -> i32 {
         self.state.first.load(Ordering::Relaxed)
     }
+}
+
+/// Whether a signal that comes now is the last one once more; else it is the last one from now on.
+fn is_echo(last: &mut Option<Instant>, now: Instant) -> bool {
+    let is_echo = last.is_some_and(|last| now.saturating_duration_since(last) < ECHO);
+    if !is_echo {
+        *last = Some(now);
+    }
+    is_echo
 }
 
 /// Ends the process if that has not come to its end by itself meanwhile. Not waited for.
@@ -242,5 +258,19 @@ fn tell(summary: &Summary, args: &Args, signal: i32, style: Style) -> ExitCode {
         Ended::Asked if summary.is_clean() => ExitCode::from(128 + signal as u8),
         _ if summary.is_clean() => ExitCode::SUCCESS,
         _ => ExitCode::from(FAILED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_comes_twice_at_once_is_one() {
+        let start = Instant::now();
+        let mut last = None;
+        let of = [0, 1, 99, 100, 150, 199, 200];
+        let echoes = of.map(|ms| is_echo(&mut last, start + Duration::from_millis(ms)));
+        assert_eq!(echoes, [false, true, true, false, true, true, false]);
     }
 }

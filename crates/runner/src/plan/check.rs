@@ -170,7 +170,7 @@ impl Plan {
         found.push(Problem::error(line, format!("{place}: there is no stage `{name}`; {hint}")));
     }
 
-    /// Cycles, and stages that no message comes to.
+    /// Cycles, stages that no message comes to, and such that none leaves.
     fn check_ways(&self, found: &mut Vec<Problem>) {
         if self.nodes.is_empty() {
             let text = "the pipeline has no stage: its messages are read, and go nowhere";
@@ -186,6 +186,16 @@ impl Plan {
         }
         for (node, _) in self.nodes.iter().zip(&reached).filter(|(_, reached)| !**reached) {
             let text = format!("no message comes to the stage `{}`", node.name);
+            found.push(Problem::warning(node.component.line, text));
+        }
+        if let Some(node) =
+            (0..self.nodes.len()).find(|node| reached[*node] && !self.has_end(*node))
+        {
+            let node = &self.nodes[node];
+            let text = format!(
+                "no way leads from the stage `{}` to an end: its messages go round until they are dropped or fail",
+                node.name
+            );
             found.push(Problem::warning(node.component.line, text));
         }
         if self.options.dag
@@ -217,6 +227,23 @@ impl Plan {
         all.sort_unstable();
         all.dedup();
         all
+    }
+
+    /// Whether a message that comes to this node may come to an end of the pipeline.
+    fn has_end(&self, node: usize) -> bool {
+        let mut seen = vec![false; self.nodes.len()];
+        let mut ahead = vec![node];
+        while let Some(index) = ahead.pop() {
+            let node = &self.nodes[index];
+            let is_last = node.otherwise.is_none() && index + 1 == self.nodes.len();
+            if is_last || node.targets().any(|to| !matches!(to, Target::Node(_))) {
+                return true;
+            }
+            if !std::mem::replace(&mut seen[index], true) {
+                ahead.extend(self.successors(index));
+            }
+        }
+        false
     }
 
     /// The nodes of a cycle, the first one again at the end.

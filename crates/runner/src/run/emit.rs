@@ -12,8 +12,9 @@ use std::thread;
 /// How often a source that finds no room looks by the clock, before it is woken when there is room.
 const NAPS: u32 = 50;
 
-/// How many messages a source may emit when the run is to end: what it has read already, and no more.
-const LATE_MAX: u32 = 1 << 17;
+/// How many messages a source may emit when the run is to end: what it has read already, and no more. (256 KiB are
+/// read at once, at most: a datagram. A message that is a line has a byte of its own.)
+const LATE_MAX: u32 = 1 << 18;
 
 /// In a window that is smaller it does not: that would be empty before the nap ends.
 const NAP_WINDOW_MIN: usize = 1024;
@@ -33,6 +34,8 @@ pub struct Port {
     emitted: u64,
     /// Messages since the run is to end.
     emitted_late: u32,
+    /// That some were refused.
+    has_told: bool,
 }
 
 impl Port {
@@ -51,6 +54,19 @@ impl Port {
             graph: Arc::clone(graph),
             emitted: 0,
             emitted_late: 0,
+            has_told: false,
+        }
+    }
+
+    /// Once.
+    #[cold]
+    fn tell_of_refusal(&mut self) {
+        if !std::mem::replace(&mut self.has_told, true) {
+            let name = self.graph.plan().sources[self.source].0.name();
+            self.graph.trouble(format!(
+                "the source `{name}` went on when the run was to end: after {LATE_MAX} messages the others were refused, \
+                 and what it had read of them is lost"
+            ));
         }
     }
 
@@ -68,6 +84,7 @@ impl Emitter for Port {
         if self.stop.is_set() {
             self.emitted_late += 1;
             if self.emitted_late > LATE_MAX {
+                self.tell_of_refusal();
                 return Err(EmitError::Stopping);
             }
         }

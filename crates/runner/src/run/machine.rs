@@ -1,7 +1,7 @@
 //! The engine's state machine: each stage is a node of the plan, and runs its component.
 
 use super::counts::ThreadCounts;
-use super::graph::{Graph, To, node_of};
+use super::graph::{Graph, To, node_of, stage_of};
 use super::held::Looks;
 use crate::plan::{Route, START, When};
 use stageline::limits::STATUS_MAX;
@@ -57,10 +57,23 @@ impl Fate {
     pub const FOLDED: Self = Self(u32::MAX - 1);
     /// It shares what becomes of the other one.
     const SHARED: Self = Self(u32::MAX - 2);
+    /// Set in those that count drains.
+    const DRAINED: u32 = 1 << 31;
 
     /// The component that held it has answered so for all that it held, and it goes on by itself.
     fn reported(report: Report) -> Self {
         Self(report.status())
+    }
+
+    /// As often as this has a component been told, for this message, to let go what it holds as the run ends.
+    fn drains(self) -> usize {
+        (self.0 & Self::DRAINED != 0 && self.0 < Self::SHARED.0)
+            .then_some((self.0 ^ Self::DRAINED) as usize)
+            .unwrap_or_default()
+    }
+
+    fn drained_once_more(self) -> Self {
+        Self(Self::DRAINED + self.drains() as u32 + 1)
     }
 
     fn report(self) -> Option<Report> {
@@ -73,7 +86,7 @@ impl Fate {
     }
 }
 
-const _: () = assert!(STATUS_MAX < Fate::SHARED.0);
+const _: () = assert!(STATUS_MAX < Fate::DRAINED);
 
 impl Parcel {
     pub fn new(capacity: usize, max: usize) -> Self {
@@ -208,8 +221,9 @@ fn close(graph: &Graph, name: &str, mut instance: Box<dyn Component>) {
 
 /// Makes and closes the sinks that no message came to: a file is emptied, a count is told, although there was nothing.
 pub fn close_unused(graph: &Graph) {
-    for (node, counts) in graph.plan().nodes.iter().zip(graph.counts().sum()) {
-        if node.component.kind() == Kind::Sink && counts.handled() == 0 {
+    for (index, (node, counts)) in graph.plan().nodes.iter().zip(graph.counts().sum()).enumerate() {
+        let is_closed = graph.stop().is_output_closed() && graph.is_stdout(stage_of(index));
+        if node.component.kind() == Kind::Sink && counts.handled() == 0 && !is_closed {
             match node.component.factory.component() {
                 Ok(instance) => close(graph, &node.name, instance),
                 Err(error) => {
@@ -260,6 +274,13 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
         None => request.held(),
     };
     request.at = stage;
+    if flush == Some(Flush::Drain) {
+        request.fate = request.fate.drained_once_more();
+        if request.fate.drains() > line.graph.plan().nodes.len() {
+            let why = "it comes to be held again and again at the end of the run, when what is held must go";
+            return hold_back(line, node, request, why);
+        }
+    }
     let message = &mut request.message;
     message.prepare(Call { attempt, flush, held });
     line.counts.set_running(true);
@@ -299,6 +320,8 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
     };
     line.counts.count(node, counted, 1 + followers);
     if comes_again {
+        // Its next attempt may be let go here, too.
+        request.fate = Fate::OWN;
         if request.message.hold_at_most().is_zero() {
             // It waits for those that are held to go.
             line.held_until[node] = None;
@@ -312,14 +335,8 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
 /// The component keeps the message.
 fn hold(line: &mut Line, node: usize, request: &mut Request<'_, Line>, call: Call) -> Step {
     if call.flush == Some(Flush::Drain) {
-        // To hold them again would go on for ever.
-        request.message.describe("held back at the end of the run, when nothing comes any more");
-        let led = lead(line, request);
-        line.counts.let_go(node, 1 + led);
-        let followers = share(line, node, request, Report::fail(HELD_BACK));
-        line.counts.count(node, ReportKind::Fail, 1 + followers);
-        let step = fail(request, HELD_BACK);
-        return line.end(step);
+        let why = "held back at the end of the run, when nothing comes any more";
+        return hold_back(line, node, request, why);
     }
     if call.flush.is_none() {
         line.counts.count(node, ReportKind::Continue, 1);
@@ -329,6 +346,17 @@ fn hold(line: &mut Line, node: usize, request: &mut Request<'_, Line>, call: Cal
     let before = line.held_until[node].filter(|_| call.held > 0 && call.flush.is_none());
     line.held_until[node] = before.into_iter().chain(until).min();
     request.hold(at_most.min(line.graph.waits().look()))
+}
+
+/// At the end of the run a message, and what is held with it, fails rather than to be held for ever.
+fn hold_back(line: &Line, node: usize, request: &mut Request<'_, Line>, why: &str) -> Step {
+    request.message.describe(why);
+    let led = lead(line, request);
+    line.counts.let_go(node, 1 + led);
+    let followers = share(line, node, request, Report::fail(HELD_BACK));
+    line.counts.count(node, ReportKind::Fail, 1 + followers);
+    let step = fail(request, HELD_BACK);
+    line.end(step)
 }
 
 /// Whether a message that its component has answered so for may go on from its node.

@@ -269,7 +269,7 @@ impl Run {
         }
         let Some(pipeline) = self.pipeline.take() else { return };
         pipeline.close();
-        if matches!(self.graph.stop().why(), None | Some(Why::Asked)) {
+        if !matches!(self.graph.stop().why(), Some(Why::Failed(_))) {
             machine::close_unused(&self.graph);
         }
     }

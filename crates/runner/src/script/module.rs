@@ -26,6 +26,8 @@ pub(super) struct Draft {
     pub makes_none: bool,
     /// The components, in the order in which they were made.
     slots: Vec<Slot>,
+    /// The files of those that are made.
+    files: Vec<paths::Use>,
     /// How many pipelines were created.
     pipelines: usize,
     /// Nothing of the script's pipeline is missing in the plan.
@@ -198,6 +200,13 @@ fn make(
         let astray = paths::astray(component.name(), &given.values);
         let warning = |text: &String| Problem { is_warning: true, ..caller.problem(text) };
         draft.problems.extend(astray.iter().map(warning));
+        let clashes =
+            paths::clashes(&mut draft.files, component.name(), &given.values, caller.line);
+        draft.problems.extend(
+            clashes
+                .iter()
+                .map(|clash| Problem { is_warning: !clash.is_loss, ..caller.problem(&clash.text) }),
+        );
     }
     Ok(draft.add(caller.line, name, state))
 }

@@ -99,7 +99,7 @@ impl<F: Fn() -> Box<dyn Source> + Send + Sync> Factory for MadeSource<F> {
     }
 }
 
-fn made_source<F>(name: &'static str, make: F) -> Place
+pub fn made_source<F>(name: &'static str, make: F) -> Place
 where
     F: Fn() -> Box<dyn Source> + Send + Sync + 'static,
 {
