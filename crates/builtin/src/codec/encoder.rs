@@ -12,7 +12,7 @@ pub(crate) const ENCODE: [AttributeSpec; 3] = [
         AttributeKind::OneOf(NAMES),
         "lines",
         "How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the \
-         ends of lines within one; `csv`, records; `length_prefixed`, where a message that is longer than `length` can say fails (status 220); `none`, one behind \
+         ends of lines within one; `csv`, of messages that are records already, as a source with `codec = \"csv\"` gives them (nothing makes records of JSON but a template or a function); `length_prefixed`, where a message that is longer than `length` can say fails (status 220); `none`, one behind \
          the other.",
     ),
     LENGTH,

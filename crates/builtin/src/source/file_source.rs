@@ -57,9 +57,10 @@ static SPEC: Spec = Spec {
     doc: "\
 Reads files one after the other, in the order of `path`, those of a pattern by name; none twice. A file that begins as
 gzip does is unpacked, and zeros at its end are left out. Each file is a stream of its own: its last line needs no end.
+What a pattern finds that is a folder, or a link that leads nowhere, is left out; a file that cannot be read ends the run.
 
 With `follow` it reads up to 512 files at once as they grow, and ends when the run is to stop. A path that is not
-there yet is waited for. When another file has taken a name, the rest of the old one is read first; a file that has
+there yet, or cannot be read, is waited for. When another file has taken a name, the rest of the old one is read first; a file that has
 become shorter is read from its beginning. What a pattern finds again by another name is not read again. A file that has no
 name any more is left when nothing has come for 10 seconds. A packed file must be whole when it gets its name. The last line then is whole when its end has come, or another file has.
 
