@@ -189,7 +189,7 @@ fn typed(attribute: &AttributeSpec, value: &Value) -> Result<Typed, AttributeErr
             Value::Text(text) => text.parse().ok().map(Typed::Boolean),
             _ => None,
         },
-        AttributeKind::Duration => duration(value).map(Typed::Duration),
+        AttributeKind::Duration => value.to_duration().map(Typed::Duration),
         AttributeKind::Size => match value {
             Value::Text(text) => units::size(text).map(Typed::Size),
             other => integer(other).and_then(|size| size.try_into().ok()).map(Typed::Size),
@@ -227,15 +227,6 @@ fn number(value: &Value) -> Option<f64> {
         _ => return None,
     };
     number.is_finite().then_some(number)
-}
-
-fn duration(value: &Value) -> Option<Duration> {
-    match value {
-        Value::Integer(seconds) => u64::try_from(*seconds).ok().map(Duration::from_secs),
-        Value::Number(seconds) => Duration::try_from_secs_f64(*seconds).ok(),
-        Value::Text(text) => units::duration(text),
-        _ => None,
-    }
 }
 
 fn list(value: &Value) -> Option<Vec<Value>> {

@@ -1,8 +1,10 @@
 //! The values of attributes as a script gives them, and what can be wrong with them.
 
+use crate::units;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{error, fmt};
 
 /// A value as the script gives it. What an attribute takes it for, its
@@ -64,6 +66,17 @@ impl Value {
             Self::Number(number) => Some(number.to_string()),
             Self::Boolean(is_true) => Some(is_true.to_string()),
             Self::List(_) | Self::Map(_) | Self::Function(_) => None,
+        }
+    }
+
+    /// A time, as attributes of [that kind](crate::AttributeKind::Duration) take it: a number of seconds, or a text
+    /// such as `250ms`.
+    pub fn to_duration(&self) -> Option<Duration> {
+        match self {
+            Self::Integer(seconds) => u64::try_from(*seconds).ok().map(Duration::from_secs),
+            Self::Number(seconds) => Duration::try_from_secs_f64(*seconds).ok(),
+            Self::Text(text) => units::duration(text),
+            Self::Boolean(_) | Self::List(_) | Self::Map(_) | Self::Function(_) => None,
         }
     }
 }

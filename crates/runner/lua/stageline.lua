@@ -35,9 +35,9 @@ function message:set_json(value) end
 
 function message:lead() end
 
----@param seconds number
+---@param time string|number A number is in seconds.
 ---@return integer status
-function message:hold(seconds) end
+function message:hold(time) end
 
 ---@class stageline.Retry
 ---@field attempts integer?

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::run;
+use common::{Reasons, reasons, run};
 use stageline_runner::{Plan, Script, View};
 use std::path::Path;
 
@@ -346,6 +346,62 @@ fn a_function_that_fails_costs_its_message() {
     );
     let total = run(plan).progress.total();
     assert_eq!((total.done, total.failed), (1, 2));
+}
+
+/// What becomes of one message: the statuses that the function's stage failed with, and the texts.
+fn failed(body: &str) -> Vec<(String, String)> {
+    let mut plan = plan(&format!(
+        "s.pipeline {{ workers = 1, s.generator {{ count = 1 }}, s.lua {{ handle = function(m)\n{body} end }} }}"
+    ));
+    let said = Reasons::default();
+    plan.dead_letter = vec![reasons(&said)];
+    run(plan);
+    let said = said.lock().unwrap();
+    said.iter().map(|(_, status, text)| (status.clone(), text.clone())).collect()
+}
+
+#[test]
+fn a_function_is_told_in_words_of_the_script() {
+    let no_status = "expected a status, a whole number from 0 to 4294967295, and found";
+    let no_time = "expected seconds from 0 to 1e10, or a text such as \"250ms\", and found";
+    for (body, expected) in [
+        ("return -1", format!("{no_status} -1")),
+        ("return 99999999999", format!("{no_status} 99999999999")),
+        ("return 200.5", format!("{no_status} 200.5")),
+        ("return '200'", format!("{no_status} \"200\"")),
+        ("return m", format!("{no_status} a message")),
+        ("return s.FAIL, {}", "the description: expected a text, and found a table".into()),
+        ("m:hold(1e30)", format!("line 3: `message:hold`: {no_time} 1e30")),
+        ("m:hold(-1)", format!("line 3: `message:hold`: {no_time} -1")),
+        ("m:hold('soon')", format!("line 3: `message:hold`: {no_time} \"soon\"")),
+        ("m:hold()", format!("line 3: `message:hold`: {no_time} nil")),
+        ("m.data = nil", "line 3: `message.data`: expected a text, and found nil".into()),
+        ("m.data = s.NULL", "line 3: `message.data`: expected a text, and found `NULL`".into()),
+        (
+            "m:get({})",
+            "line 3: the name for `message:get`: expected a text, and found a table".into(),
+        ),
+        ("m:get('\\xff')", "line 3: the name for `message:get`: it must be UTF-8".into()),
+        ("m:set()", "line 3: the name for `message:set`: expected a text, and found nil".into()),
+        (
+            "m:set('a', true)",
+            "line 3: `message:set` of \"a\": expected a text, and found true".into(),
+        ),
+        ("m.get('a')", "line 3: call it with `:`, as in `message:get(...)`".into()),
+        ("m.json()", "line 3: call it with `:`, as in `message:json(...)`".into()),
+        ("return 'a' .. m", "line 3: attempt to concatenate a message value (local 'm')".into()),
+    ] {
+        let status = if body.starts_with("return") && !body.contains("..") { "291" } else { "290" };
+        assert_eq!(failed(body), [(status.to_owned(), expected)], "{body}");
+    }
+}
+
+#[test]
+fn a_function_answers_with_whole_floats_and_times_as_texts() {
+    assert_eq!(failed("return 210.0, 7"), [("210".to_owned(), "7".to_owned())]);
+    assert!(failed("if not m.flush then return m:hold('1m30s') end").is_empty());
+    assert!(failed("if not m.flush then return m:hold(0.01) end").is_empty());
+    assert!(failed("m.data = 5; m:set('a', 1); m:set('a'); assert(m:get('a') == nil)").is_empty());
 }
 
 #[test]

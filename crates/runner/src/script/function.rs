@@ -4,17 +4,15 @@
 //! and without making components, and takes the same function out of it: its upvalues are there, each thread's own.
 
 use super::Text;
-use super::json;
+use super::message::Lent;
 use super::sandbox::{Sandbox, lock, problem_of};
+use super::values::{shown, status_of, text_of};
 use crate::limits::FUNCTION_TIME_MAX;
-use mlua::{Function, UserData, UserDataFields, UserDataMethods, Value as LuaValue};
+use mlua::{Function, Value as LuaValue};
 use stageline_component::{
-    AttributeError, AttributeKind, AttributeSpec, Attributes, Component, Error, Factory, Flush,
-    Kind, Message, Report, Spec, Value,
+    AttributeError, AttributeKind, AttributeSpec, Attributes, Component, Error, Factory, Kind,
+    Message, Report, Spec, Value,
 };
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
-use std::time::Duration;
 
 /// Which function of which script.
 #[derive(Clone, Debug)]
@@ -59,7 +57,7 @@ The function gets the message:
 | `message:json()`, `message:set_json(value)` | the data as a value of Lua, and back; null is `stageline.NULL`, and whole numbers beyond 64 bits become floats |
 | `message.attempt` | which attempt this is, from 1 |
 | `message.held` | how many messages the function holds; one that comes again is counted |
-| `message:hold(seconds)` | to be returned: the message is held, and comes again when it is so old, or at the end |
+| `message:hold(time)` | to be returned: the message is held, and comes again when it is so old, in seconds or as `"250ms"`, or at the end |
 | `message.flush` | why a message that was held comes again: `"age"` or `"drain"`; else nil |
 | `message:lead()` | what is held shares what becomes of this message: what it is returned with, or that it fails. A message that is done leads without it |
 
@@ -147,12 +145,36 @@ impl Handler {
         Ok(Self { sandbox, function, script: place.script.clone() })
     }
 
-    fn call(&self, message: &mut Message) -> mlua::Result<(LuaValue, Option<mlua::LuaString>)> {
+    fn call(&self, message: &mut Message) -> mlua::Result<(LuaValue, LuaValue)> {
         // One for each call: a function that keeps it has nothing of the next message.
-        let lent = self.sandbox.lua.create_userdata(Lent(AtomicPtr::new(message)))?;
+        let lent = self.sandbox.lua.create_userdata(Lent::new(message))?;
         let result = self.sandbox.limited(FUNCTION_TIME_MAX, || self.function.call(&lent));
-        lent.borrow::<Lent>()?.0.store(ptr::null_mut(), Ordering::Relaxed);
+        lent.borrow::<Lent>()?.take_back();
         result
+    }
+
+    /// What the function says of the message, as a report.
+    fn report(
+        &self,
+        message: &mut Message,
+        status: &LuaValue,
+        description: LuaValue,
+    ) -> Result<Report, String> {
+        if !description.is_nil() {
+            let text = text_of(&self.sandbox.lua, description);
+            let text = text.map_err(|wrong| format!("the description: {wrong}"))?;
+            message.describe(&text.to_string_lossy());
+        }
+        match status {
+            LuaValue::Nil => Ok(Report::DONE),
+            status => status_of(status).map(Report::from_status).ok_or_else(|| {
+                let found = shown(status);
+                format!(
+                    "expected a status, a whole number from 0 to {}, and found {found}",
+                    u32::MAX
+                )
+            }),
+        }
     }
 }
 
@@ -160,96 +182,15 @@ impl Component for Handler {
     fn handle(&mut self, message: &mut Message) -> Report {
         match self.call(message) {
             Ok((status, description)) => {
-                if let Some(text) = description {
-                    message.describe(&text.to_string_lossy());
-                }
-                match status {
-                    LuaValue::Nil => Report::DONE,
-                    LuaValue::Integer(status) if u32::try_from(status).is_ok() => {
-                        Report::from_status(status as u32)
-                    }
-                    other => {
-                        message.describe(&format!(
-                            "the function answered a {}: no status",
-                            other.type_name()
-                        ));
-                        Report::fail(NO_REPORT)
-                    }
-                }
+                self.report(message, &status, description).unwrap_or_else(|wrong| {
+                    message.describe(&wrong);
+                    Report::fail(NO_REPORT)
+                })
             }
             Err(error) => {
                 message.describe(&problem_of(&self.script, &error).to_string());
                 Report::fail(FUNCTION_FAILED)
             }
         }
-    }
-}
-
-/// The message that a function handles; null after the call. One thread's: it is atomic because Lua's values must
-/// be such as any thread may have.
-struct Lent(AtomicPtr<Message>);
-
-impl Lent {
-    fn with<R>(&self, f: impl FnOnce(&mut Message) -> R) -> mlua::Result<R> {
-        // SAFETY: set by `call` for as long as the function runs, which has it alone; `f` calls no Lua.
-        let message = unsafe { self.0.load(Ordering::Relaxed).as_mut() };
-        message.map(f).ok_or_else(|| {
-            mlua::Error::runtime("a message must not be used after it was reported on")
-        })
-    }
-}
-
-impl UserData for Lent {
-    fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
-        fields.add_field_method_get("data", |lua, this| {
-            lua.create_string(this.with(|it| it.data().to_vec())?)
-        });
-        fields.add_field_method_set("data", |_, this, data: mlua::LuaString| {
-            this.with(|it| it.set_data(&data.as_bytes()))?.map_err(mlua::Error::external)
-        });
-        fields.add_field_method_get("attempt", |_, this| this.with(|it| it.attempt()));
-        fields.add_field_method_get("held", |_, this| this.with(|it| it.held()));
-        fields.add_field_method_get("flush", |_, this| {
-            this.with(|it| {
-                it.flush().map(|flush| match flush {
-                    Flush::Age => "age",
-                    Flush::Drain => "drain",
-                })
-            })
-        });
-    }
-
-    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_method("get", |lua, this, name: String| {
-            let value = this.with(|it| it.attribute(&name).map(<[u8]>::to_vec))?;
-            value.map(|value| lua.create_string(value)).transpose()
-        });
-        methods.add_method("set", |_, this, (name, value): (String, Option<mlua::LuaString>)| {
-            this.with(|it| match value {
-                Some(value) => it.set_attribute(&name, &value.as_bytes()),
-                None => {
-                    it.remove_attribute(&name);
-                    Ok(())
-                }
-            })?
-            .map_err(mlua::Error::external)
-        });
-        methods.add_method("json", |lua, this, ()| {
-            let value = this.with(|it| json::parse(it.data()))??;
-            json::to_lua(lua, &value)
-        });
-        methods.add_method("set_json", |lua, this, value: LuaValue| {
-            let data = json::write(lua, &value)?;
-            this.with(|it| it.set_data(&data))?.map_err(mlua::Error::external)
-        });
-        methods.add_method("lead", |_, this, ()| {
-            this.with(|it| {
-                it.lead();
-            })
-        });
-        methods.add_method("hold", |_, this, seconds: f64| {
-            let at_most = Duration::try_from_secs_f64(seconds).map_err(mlua::Error::external)?;
-            this.with(|it| it.hold_for(at_most).status())
-        });
     }
 }

@@ -2,6 +2,7 @@
 
 mod function;
 mod json;
+mod message;
 mod module;
 mod sandbox;
 mod stubs;

@@ -3,9 +3,12 @@
 use super::Text;
 use super::function;
 use super::sandbox::lock;
+use super::values::shown;
 use crate::plan::{Component, Plan, Problem};
 use component::{Given, Origin};
-use mlua::{Function, Lua, MetaMethod, Table, UserData, UserDataMethods, Value as LuaValue};
+use mlua::{
+    Function, Lua, MetaMethod, Table, UserData, UserDataFields, UserDataMethods, Value as LuaValue,
+};
 use stageline_builtin::builtins;
 use stageline_component::{Kind, Spec, nearest};
 use std::sync::{Arc, Mutex};
@@ -59,6 +62,11 @@ enum State {
 struct Handle(usize);
 
 impl UserData for Handle {
+    fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
+        // What Lua calls it in errors.
+        fields.add_meta_field(MetaMethod::Type, "component");
+    }
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_meta_method(MetaMethod::ToString, |_, this, ()| {
             Ok(format!("component #{}", this.0 + 1))
@@ -114,7 +122,7 @@ pub(super) fn table(lua: &Lua, text: &Text, draft: &Arc<Mutex<Draft>>) -> mlua::
                 let name = match &name {
                     LuaValue::String(name) => name.to_string_lossy(),
                     other => {
-                        let found = table::shown(other);
+                        let found = shown(other);
                         let text = format!(
                             "`{function}` needs a name: expected a text, and found {found}"
                         );

@@ -1,9 +1,9 @@
-//! Values of a script as attributes.
+//! Values of a script: as attributes, as statuses and texts, and for who reads of an error.
 
 use super::Text;
 use super::function::FunctionPlace;
 use crate::limits::{VALUE_DEPTH_MAX, VALUE_ENTRIES_MAX};
-use mlua::{Function, Table, Value as LuaValue};
+use mlua::{Function, Lua, LuaString, Table, Value as LuaValue};
 use stageline_component::{FunctionRef, Value};
 use std::collections::BTreeMap;
 
@@ -82,4 +82,53 @@ fn table_of(
         list.push(value_of(&value, text, functions, depth + 1)?);
     }
     Ok(Value::List(list))
+}
+
+/// A status; a float is one where it is whole.
+pub(super) fn status_of(value: &LuaValue) -> Option<u32> {
+    match value {
+        LuaValue::Integer(status) => u32::try_from(*status).ok(),
+        LuaValue::Number(status) => {
+            let is_status = status.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(status);
+            is_status.then_some(*status as u32)
+        }
+        _ => None,
+    }
+}
+
+/// A text; numbers are texts for Lua, too.
+pub(super) fn text_of(lua: &Lua, value: LuaValue) -> Result<LuaString, String> {
+    if let LuaValue::String(text) = value {
+        return Ok(text);
+    }
+    let found = shown(&value);
+    let text = lua.coerce_string(value).ok().flatten();
+    text.ok_or_else(|| format!("expected a text, and found {found}"))
+}
+
+/// The letters of a text that are shown.
+const SHOWN_MAX: usize = 40;
+
+/// The value for a message. A table's is not asked for, since `__tostring` is the script's.
+pub(super) fn shown(value: &LuaValue) -> String {
+    match value {
+        LuaValue::Nil => String::from("nil"),
+        null if null.is_null() => String::from("`NULL`"),
+        LuaValue::Boolean(is_true) => is_true.to_string(),
+        LuaValue::Integer(number) => number.to_string(),
+        // (Of a large one it would write all digits.)
+        LuaValue::Number(number) => format!("{number:?}"),
+        LuaValue::String(text) => {
+            let text = text.to_string_lossy();
+            let some: String = text.chars().take(SHOWN_MAX).collect();
+            if some.len() < text.len() { format!("{some:?}...") } else { format!("{text:?}") }
+        }
+        // A component or a message: no others are made.
+        LuaValue::UserData(data) => {
+            let name =
+                data.type_name().map_or_else(|_| String::new(), |name| name.to_string_lossy());
+            format!("a {name}")
+        }
+        other => format!("a {}", other.type_name()),
+    }
 }

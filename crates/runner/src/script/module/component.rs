@@ -2,8 +2,7 @@
 
 use super::super::Text;
 use super::super::function;
-use super::super::values::value_of;
-use super::table::shown;
+use super::super::values::{shown, value_of};
 use super::{COLON, Maker, State, catalogue, is_module};
 use crate::plan::Component;
 use mlua::{Function, Table, Value as LuaValue};

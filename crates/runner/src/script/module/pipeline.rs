@@ -4,7 +4,8 @@ mod options;
 mod route;
 
 use super::super::Text;
-use super::table::{Wrong, entries, get, known, list, shown, text};
+use super::super::values::shown;
+use super::table::{Wrong, entries, get, known, list, text};
 use super::{COLON, Caller, Draft, Handle, State, catalogue, is_module};
 use crate::plan::{Component, Node, Place, Plan, Problem, RetryPolicy, Route, Target};
 use mlua::{Table, Value as LuaValue};

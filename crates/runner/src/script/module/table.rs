@@ -1,6 +1,7 @@
 //! What stands in a table of a script, and what is wrong with it. Nothing here calls the script: metamethods are passed
 //! by, since the draft is locked while a table is read.
 
+use super::super::values::shown;
 use mlua::{Table, Value as LuaValue};
 use stageline_component::nearest;
 
@@ -136,25 +137,5 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     match nearest(name, known.iter().copied()) {
         Some(nearest) => format!("{what} has no `{name}`; did you mean `{nearest}`?"),
         None => format!("{what} has no `{name}`; it has {}", known.join(", ")),
-    }
-}
-
-/// The letters of a text that are shown.
-const SHOWN_MAX: usize = 40;
-
-/// The value for a message. A table's is not asked for, since `__tostring` is the script's.
-pub(super) fn shown(value: &LuaValue) -> String {
-    match value {
-        LuaValue::Nil => String::from("nil"),
-        LuaValue::Boolean(is_true) => is_true.to_string(),
-        LuaValue::Integer(number) => number.to_string(),
-        LuaValue::Number(number) => number.to_string(),
-        LuaValue::String(text) => {
-            let text = text.to_string_lossy();
-            let some: String = text.chars().take(SHOWN_MAX).collect();
-            if some.len() < text.len() { format!("{some:?}...") } else { format!("{text:?}") }
-        }
-        LuaValue::UserData(_) => String::from("a component"),
-        other => format!("a {}", other.type_name()),
     }
 }

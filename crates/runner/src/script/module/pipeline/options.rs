@@ -1,8 +1,8 @@
 //! How a pipeline is run, and how its messages are retried.
 
 use super::super::super::Text;
-use super::super::super::values::value_of;
-use super::super::table::{Wrong, entries, get, names, no_other_keys, shown};
+use super::super::super::values::{shown, value_of};
+use super::super::table::{Wrong, entries, get, names, no_other_keys};
 use crate::plan::{OnFailure, Options, RetryPolicy};
 use mlua::{Table, Value as LuaValue};
 use stageline::{Order, WaitStrategy};

@@ -1,6 +1,7 @@
 //! The ways from a stage.
 
-use super::super::table::{Wrong, entries, get, known, shown, text};
+use super::super::super::values::{shown, status_of};
+use super::super::table::{Wrong, entries, get, known, text};
 use crate::plan::{Route, Target, When};
 use mlua::{Table, Value as LuaValue};
 use stageline_builtin::Condition;
@@ -87,7 +88,7 @@ fn status(table: &Table, wrong: &mut Wrong) -> Option<When> {
             (2, Some(first), Some(last)) => Some(first..=last),
             _ => None,
         },
-        one => number(one).map(|status| status..=status),
+        one => status_of(one).map(|status| status..=status),
     };
     let range = range.filter(|range: &RangeInclusive<u32>| !range.is_empty());
     if range.is_none() {
@@ -108,14 +109,7 @@ fn status(table: &Table, wrong: &mut Wrong) -> Option<When> {
 }
 
 fn end(ends: &Table, index: i64) -> Option<u32> {
-    number(&ends.raw_get(index).ok()?)
-}
-
-fn number(value: &LuaValue) -> Option<u32> {
-    match value {
-        LuaValue::Integer(status) => u32::try_from(*status).ok(),
-        _ => None,
-    }
+    status_of(&ends.raw_get(index).ok()?)
 }
 
 pub(super) fn target(name: &str) -> Target {
