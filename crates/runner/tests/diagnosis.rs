@@ -368,6 +368,20 @@ fn tables_of_another_form_are_told_and_nothing_in_them_is_lost() {
             "3: stage 1 \"null\": routes[1]: a route with `equals` needs `attribute`",
         ),
         (
+            "{ s.null {}, routes = { { status = 210, equals = 'x', to = 'end' } } }",
+            "3: stage 1 \"null\": routes[1]: `equals` is for `attribute`, and not for `status`: take it out",
+        ),
+        (
+            "{ s.null {}, routes = { { status = 5, to = 'end' } } }",
+            "3: stage 1 \"null\": routes[1].status: no route holds for a status from 1 to 99: 1 is of a message that \
+             is held, and one with a reserved status, from 2 to 99, fails with 299",
+        ),
+        (
+            "{ s.null {}, routes = { { status = { 1, 99 }, to = 'end' } } }",
+            "3: stage 1 \"null\": routes[1].status: no route holds for a status from 1 to 99: 1 is of a message that \
+             is held, and one with a reserved status, from 2 to 99, fails with 299",
+        ),
+        (
             "{ s.null {}, routes = { { attribute = 'x', to = 'end' } } }",
             "3: stage 1 \"null\": routes[1]: a route with `attribute` needs `equals`; `has` asks whether it is there",
         ),
@@ -387,6 +401,12 @@ fn tables_of_another_form_are_told_and_nothing_in_them_is_lost() {
     ] {
         let told = behind_a_source(text);
         assert_eq!(told.first().map(String::as_str), Some(expected), "{told:?}");
+    }
+    // Of these some go on.
+    for status in ["0", "{ 0, 50 }", "{ 50, 100 }", "210.0"] {
+        let route =
+            format!("{{ s.null {{}}, routes = {{ {{ status = {status}, to = 'end' }} }} }}");
+        assert_eq!(behind_a_source(&route), [""; 0]);
     }
     let deep = "local t = {}\nt[1] = t\ns.pipeline { cores = t, s.generator {}, s.null {} }";
     assert!(told(deep)[0].starts_with("4: `cores`: tables are nested deeper"), "{:?}", told(deep));

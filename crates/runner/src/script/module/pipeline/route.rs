@@ -7,6 +7,9 @@ use mlua::{Table, Value as LuaValue};
 use stageline_builtin::Condition;
 use std::ops::RangeInclusive;
 
+/// The statuses that no message goes on with.
+const WITHOUT_ROUTES: RangeInclusive<u32> = 1..=99;
+
 const PARTS: [&str; 6] = ["status", "when", "has", "attribute", "equals", "to"];
 
 /// A route, if it is one.
@@ -44,6 +47,11 @@ fn condition(table: &Table, wrong: &mut Wrong) -> Option<When> {
         }
         0 => wrong
             .add("", "a route needs one of `status`, `when`, `has`, or `attribute` with `equals`"),
+        1 if set[0] != "attribute" && get(table, "equals").is_some() => {
+            let text =
+                format!("`equals` is for `attribute`, and not for `{}`: take it out", set[0]);
+            wrong.add("", text);
+        }
         1 => {}
         _ => {
             let names = set.join("` and `");
@@ -103,6 +111,14 @@ fn status(table: &Table, wrong: &mut Wrong) -> Option<When> {
         let text = format!(
             "expected a status, or the first and the last of a range such as {{200, 299}}, and found {found}"
         );
+        wrong.add("status", text);
+    }
+    let never = range.as_ref().is_some_and(|range| {
+        WITHOUT_ROUTES.contains(range.start()) && WITHOUT_ROUTES.contains(range.end())
+    });
+    if never {
+        let text = "no route holds for a status from 1 to 99: 1 is of a message that is held, and one with a reserved \
+                    status, from 2 to 99, fails with 299";
         wrong.add("status", text);
     }
     range.map(When::Status)
