@@ -356,8 +356,8 @@ fn tables_of_another_form_are_told_and_nothing_in_them_is_lost() {
             "3: stage 1 \"null\": expected one component, and found more: each is an entry of its own",
         ),
         (
-            "{ s.null {}, to = 'end', otherwise = 'fail' }",
-            "3: stage 1 \"null\": `to` and `otherwise` say the same of a stage: leave one out",
+            "{ s.null {}, to = 'end' }",
+            "3: stage 1 \"null\": a stage has no `to`; did you mean `otherwise`?",
         ),
         (
             "{ s.null {}, routes = { { status = 1, has = 'x', to = 'end' } } }",

@@ -367,8 +367,8 @@ impl Writer<'_, '_> {
             self.push("},\n");
         }
         if !self.is_often() {
-            let (key, to) = (self.one_of(&["otherwise", "to"]), self.one_of(&NAMES));
-            self.push(&format!("      {key} = \"{to}\", "));
+            let to = self.one_of(&NAMES);
+            self.push(&format!("      otherwise = \"{to}\", "));
         }
         if self.is_seldom() {
             self.push("retry = ");

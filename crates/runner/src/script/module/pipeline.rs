@@ -15,7 +15,7 @@ use stageline_component::{AttributeError, Error, Factory, Kind, Spec, Value, nea
 
 const PARTS: [&str; 6] = ["source", "sources", "stages", "sinks", "dead_letter", "retry"];
 const SOURCE_PARTS: [&str; 2] = ["component", "to"];
-const STAGE_PARTS: [&str; 6] = ["name", "component", "routes", "otherwise", "retry", "to"];
+const STAGE_PARTS: [&str; 5] = ["name", "component", "routes", "otherwise", "retry"];
 
 /// Makes the plan; what is wrong is written down.
 pub(super) fn create(draft: &mut Draft, script: &Text, caller: &Caller, table: &LuaValue) {
@@ -256,15 +256,12 @@ impl Reader<'_> {
         for (place, entry) in list(table, "routes", wrong) {
             routes.extend(wrong.within(&place, |wrong| route(&entry, wrong)));
         }
-        let (otherwise, to) = (text(table, "otherwise", wrong), text(table, "to", wrong));
-        if otherwise.is_some() && to.is_some() {
-            wrong.add("", "`to` and `otherwise` say the same of a stage: leave one out");
-        }
+        let otherwise = text(table, "otherwise", wrong);
         let default = self.plan.options.retry;
         let retry = get(table, "retry").map(|retry| {
             wrong.within("retry", |wrong| policy(&retry, default, self.script, wrong))
         });
-        Ways { routes, otherwise: otherwise.or(to).as_deref().map(target), retry }
+        Ways { routes, otherwise: otherwise.as_deref().map(target), retry }
     }
 }
 

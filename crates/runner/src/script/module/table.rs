@@ -133,8 +133,13 @@ pub(super) fn no_other_keys(table: &Table, what: &str, wrong: &mut Wrong) {
     }
 }
 
+/// Names of other tables, and what they are meant for where they have no place: sources and routes have `to`.
+const ELSEWHERE: [(&str, &str); 1] = [("to", "otherwise")];
+
 fn unknown(what: &str, name: &str, known: &[&str]) -> String {
-    match nearest(name, known.iter().copied()) {
+    let of_elsewhere = ELSEWHERE.into_iter().find(|(other, _)| *other == name);
+    let meant = of_elsewhere.map(|(_, meant)| meant).filter(|meant| known.contains(meant));
+    match meant.or_else(|| nearest(name, known.iter().copied())) {
         Some(nearest) => format!("{what} has no `{name}`; did you mean `{nearest}`?"),
         None => format!("{what} has no `{name}`; it has {}", known.join(", ")),
     }
