@@ -192,6 +192,17 @@ fn all_values_out_of_range_are_told() {
             "3: `file_sink`: `batch` = 0: ",
         ],
     );
+    // Each expression by itself, in the order of names.
+    let json = "s.json { filter = 'c(a)', set = { z = 'a + 1', y = 'b(a)', x = 'a(a)' }, rename = { a = 1 } }";
+    begin(
+        told(&format!("s.pipeline {{ s.generator {{}},\n{json} }}")),
+        &[
+            "3: `json`: `filter` = \"c(a)\": ",
+            "3: `json`: `rename.a` = 1: ",
+            "3: `json`: `set.x` = \"a(a)\": ",
+            "3: `json`: `set.y` = \"b(a)\": ",
+        ],
+    );
     // And beside one of a wrong type.
     let both = sink("path = 'a', rotate_size = 0, rotate_every = 'often'");
     begin(

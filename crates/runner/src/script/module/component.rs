@@ -4,6 +4,7 @@ use super::super::Text;
 use super::super::function;
 use super::super::values::{shown, value_of};
 use super::{COLON, Maker, State, catalogue, is_module};
+use crate::limits::PROBLEMS_TOLD;
 use crate::plan::Component;
 use mlua::{Function, Table, Value as LuaValue};
 use stageline_builtin::{Builtin, builtin};
@@ -56,11 +57,11 @@ impl Origin {
         if given.is_none {
             return State::Wrong(Component { factory, line });
         }
-        let mut refused = given.unusable.clone();
+        let mut refused: Vec<_> = given.unusable.iter().map(|name| Refused::whole(name)).collect();
         for (name, value) in &given.values {
             if let Err(error) = factory.set_attribute(name, value) {
                 wrong.push(named(&*factory, error.to_string()));
-                refused.push(name.clone());
+                refused.push(Refused::whole(name));
             }
         }
         if !refused.is_empty() {
@@ -84,27 +85,47 @@ impl Origin {
     }
 
     /// A factory says one thing at a time of what it finds as it is prepared. So others are asked, each without the
-    /// attributes that were refused so far.
-    fn find_more(&self, given: &Given, mut refused: Vec<String>, wrong: &mut Vec<String>) {
-        loop {
+    /// values that were refused so far.
+    fn find_more(&self, given: &Given, mut refused: Vec<Refused>, wrong: &mut Vec<String>) {
+        // A factory may say the same for ever.
+        while wrong.len() < PROBLEMS_TOLD {
             let mut factory = self.factory();
-            let spec = factory.spec();
-            let is_required =
-                |name: &String| spec.attribute(name).is_some_and(|attribute| attribute.required);
-            if refused.iter().any(is_required) || given.missing(&*factory).is_some() {
+            let left = given.without(&refused);
+            let is_left = |name: &str| left.iter().any(|(left, _)| left == name);
+            let mut required = factory.spec().attributes.iter().filter(|it| it.required);
+            if required.any(|attribute| !is_left(attribute.name)) {
                 return;
             }
-            let mut left = given.values.iter().filter(|(name, _)| !refused.contains(name));
-            if left.any(|(name, value)| factory.set_attribute(name, value).is_err()) {
+            if left.iter().any(|(name, value)| factory.set_attribute(name, value).is_err()) {
                 return;
             }
             let Err(error) = factory.prepare() else { return };
             let text = format!("{error:#}");
-            // What names an attribute that was refused may be wrong because that is not set now.
-            let is_news = !refused.iter().any(|name| text.contains(&format!("`{name}`")));
-            let Some(attribute) = given.attribute_of(&text).filter(|_| is_news) else { return };
+            // What names a value that was refused may be wrong because that is not set now.
+            let is_news = !refused.iter().any(|refused| text.contains(&refused.shown()));
+            let Some(more) = given.attribute_of(&text).filter(|_| is_news) else { return };
             wrong.push(named(&*factory, text));
-            refused.push(attribute);
+            refused.push(more);
+        }
+    }
+}
+
+/// A value that was refused: that of an attribute, or one of the values by name of which it is made.
+struct Refused {
+    attribute: String,
+    key: Option<String>,
+}
+
+impl Refused {
+    fn whole(attribute: &str) -> Self {
+        Self { attribute: attribute.to_owned(), key: None }
+    }
+
+    /// As errors name it: `` `set` ``, `` `set.delay` ``.
+    fn shown(&self) -> String {
+        match &self.key {
+            None => format!("`{}`", self.attribute),
+            Some(key) => format!("`{}.{key}`", self.attribute),
         }
     }
 }
@@ -196,14 +217,41 @@ impl Given {
         (!attributes.is_empty()).then_some(AttributeError::Missing { component, attributes })
     }
 
-    /// The attribute that an error of a factory is about, as [`AttributeError`] writes it: the text is all that a
-    /// plugin hands over.
-    fn attribute_of(&self, text: &str) -> Option<String> {
-        let is_about = |name: &str| {
-            let rest = text.strip_prefix('`').and_then(|text| text.strip_prefix(name));
-            rest.is_some_and(|rest| rest.starts_with("` = ") || rest.starts_with('.'))
-        };
-        self.values.iter().map(|(name, _)| name).find(|name| is_about(name)).cloned()
+    /// The value that an error of a factory is about, as [`AttributeError`] writes it: the text is all that a plugin
+    /// hands over.
+    fn attribute_of(&self, text: &str) -> Option<Refused> {
+        let text = text.strip_prefix('`')?;
+        self.values.iter().find_map(|(name, value)| {
+            let rest = text.strip_prefix(name)?;
+            if rest.starts_with("` = ") {
+                return Some(Refused::whole(name));
+            }
+            let rest = rest.strip_prefix('.')?;
+            let is_about = |key: &&String| {
+                rest.strip_prefix(key.as_str()).is_some_and(|rest| rest.starts_with("` = "))
+            };
+            let key = match value {
+                Value::Map(values) => values.keys().find(is_about).cloned(),
+                _ => None,
+            };
+            Some(Refused { attribute: name.clone(), key })
+        })
+    }
+
+    /// What is left without these values. Of a map that is empty then, nothing.
+    fn without(&self, refused: &[Refused]) -> Vec<(String, Value)> {
+        let mut left = self.values.clone();
+        left.retain_mut(|(name, value)| {
+            let mut of_this = refused.iter().filter(|refused| refused.attribute == *name);
+            of_this.all(|refused| match (&mut *value, &refused.key) {
+                (Value::Map(values), Some(key)) => {
+                    values.remove(key);
+                    !values.is_empty()
+                }
+                _ => false,
+            })
+        });
+        left
     }
 }
 
