@@ -7,6 +7,7 @@ use stageline_component::{
     Report, Source, Spec, TooLarge, Value,
 };
 use std::fmt;
+use std::time::Duration;
 
 /// What is made of the attributes of one place in a pipeline, once, and what all instances there are made of.
 pub(crate) trait Plan: Sized + Send + Sync + 'static {
@@ -125,6 +126,25 @@ pub(crate) const THREADS: AttributeSpec = defaulted(
 pub(crate) fn threads(attributes: &Attributes) -> Result<usize, Error> {
     let threads = attributes.integer_in("threads", 1..=THREADS_MAX)?;
     Ok(threads.map_or(1, |threads| threads as usize))
+}
+
+/// A number of bytes that must not be 0.
+pub(crate) fn bytes(attributes: &Attributes, name: &str) -> Result<Option<u64>, AttributeError> {
+    match attributes.size(name) {
+        Some(0) => Err(AttributeError::invalid(name, &0.into(), "a byte at least")),
+        size => Ok(size),
+    }
+}
+
+/// A time that must not be 0.
+pub(crate) fn time(
+    attributes: &Attributes,
+    name: &str,
+) -> Result<Option<Duration>, AttributeError> {
+    match attributes.duration(name) {
+        Some(Duration::ZERO) => Err(AttributeError::invalid(name, &0.into(), "more than no time")),
+        time => Ok(time),
+    }
 }
 
 /// A list whose elements are texts.

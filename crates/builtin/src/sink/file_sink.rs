@@ -4,7 +4,7 @@ use super::batch::Failure;
 use super::encoded::{BYTES_MAX, Encoding, Output, STREAM};
 use super::parts::{Parts, sync_folder};
 use crate::codec::{MARK, joined, record_text, shown};
-use crate::factory::{Plan, defaulted, optional, required};
+use crate::factory::{Plan, bytes, defaulted, optional, required, time};
 use crate::status::{DISK_FULL, FILE_UNWRITTEN, OTHER_HEADER};
 use stageline_component::{
     AttributeError, AttributeKind, AttributeSpec, Attributes, Component, Error, Kind, Report, Spec,
@@ -101,15 +101,8 @@ impl Plan for FileSink {
             let value = path.display().to_string().into();
             return Err(AttributeError::invalid("path", &value, "the path of a file").into());
         }
-        let (rotate_size, rotate_every) =
-            (attributes.size("rotate_size"), attributes.duration("rotate_every"));
-        if rotate_size == Some(0) {
-            return Err(AttributeError::invalid("rotate_size", &0.into(), "a byte at least").into());
-        }
-        if rotate_every == Some(Duration::ZERO) {
-            let expected = "more than no time";
-            return Err(AttributeError::invalid("rotate_every", &0.into(), expected).into());
-        }
+        let rotate_size = bytes(attributes, "rotate_size")?;
+        let rotate_every = time(attributes, "rotate_every")?;
         let sync = match attributes.text("sync") {
             Some("rotate") => Sync::Rotate,
             Some("batch") => Sync::Batch,

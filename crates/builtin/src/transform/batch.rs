@@ -1,7 +1,7 @@
 //! Folds messages into one.
 
 use super::NOT_JSON;
-use crate::factory::{Plan, answer, defaulted, optional, too_large};
+use crate::factory::{Plan, answer, bytes, defaulted, optional, time, too_large};
 use crate::json;
 use crate::status::NO_ROOM;
 use stageline_component::{
@@ -87,7 +87,7 @@ impl Plan for Batch {
 
     fn new(attributes: &Attributes) -> Result<Self, Error> {
         let count = attributes.integer_in("count", 1..=COUNT_MAX)?.unwrap_or(1);
-        let bytes = attributes.size("bytes").unwrap_or(u64::MAX);
+        let bytes = bytes(attributes, "bytes")?.unwrap_or(u64::MAX);
         let separator = attributes.text("separator");
         let is_json = attributes.text("format") == Some("json");
         let frame = match separator {
@@ -107,7 +107,7 @@ impl Plan for Batch {
         Ok(Self {
             count: count as usize,
             bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
-            age: attributes.duration("age").unwrap_or(Duration::MAX),
+            age: time(attributes, "age")?.unwrap_or(Duration::MAX),
             frame,
         })
     }
@@ -363,6 +363,8 @@ mod tests {
     fn wrong_attributes_are_named() {
         let cases = [
             ("count", Value::from(0), "`count` = 0: expected a number from 1 to 1000000"),
+            ("bytes", 0.into(), "`bytes` = 0: expected a byte at least"),
+            ("age", 0.into(), "`age` = 0: expected more than no time"),
             ("bytes", "many".into(), "`bytes` = \"many\": expected a number of bytes"),
             ("age", "old".into(), "`age` = \"old\": expected a duration"),
             ("format", "xml".into(), "`format` = \"xml\": expected one of \"text\", \"json\""),

@@ -1,7 +1,7 @@
 //! Drops messages that came before.
 
 use super::key::{KEY, Key, KeyMaker};
-use crate::factory::{Plan, defaulted, optional, threads};
+use crate::factory::{Plan, defaulted, optional, threads, time};
 use stageline_component::{
     AttributeKind, AttributeSpec, Attributes, Component, Error, Kind, Message, Report, Spec,
 };
@@ -72,7 +72,7 @@ impl Plan for Dedupe {
         Ok(Self {
             key: Key::new(attributes)?,
             memory: memory as usize,
-            within: attributes.duration("within"),
+            within: time(attributes, "within")?,
             threads: attributes.is_set("threads").then(|| threads(attributes)).transpose()?,
         })
     }
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn within_and_threads_are_taken() {
-        let values = [("within", Value::from(0))];
+        let values = [("within", "1ns".into())];
         assert_eq!(reports(&values, &["a", "a"]), [DONE, DONE], "forgotten at once");
         assert_eq!(prepared::<Dedupe>(&[]).unwrap().pool_size(), None);
         assert_eq!(prepared::<Dedupe>(&[("threads", 1.into())]).unwrap().pool_size(), Some(1));
@@ -237,6 +237,7 @@ mod tests {
     fn wrong_attributes_are_named() {
         let cases = [
             ("memory", Value::from(0), "`memory` = 0: expected a number from 1 to 100000000"),
+            ("within", 0.into(), "`within` = 0: expected more than no time"),
             ("within", "soon".into(), "`within` = \"soon\": expected a duration"),
             ("key", "a b".into(), "`key` = \"a b\": expected an expression in CEL: line 1"),
             ("threads", 0.into(), "`threads` = 0: expected a number from 1 to 256"),

@@ -1,6 +1,6 @@
 //! Decompresses messages.
 
-use crate::factory::{Plan, answer, defaulted, too_large};
+use crate::factory::{Plan, answer, bytes, defaulted, too_large};
 use crate::status::NOT_GZIP;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use stageline_component::{
@@ -47,7 +47,7 @@ impl Plan for Gunzip {
     const SPEC: &'static Spec = &SPEC;
 
     fn new(attributes: &Attributes) -> Result<Self, Error> {
-        let size_max = attributes.size("size_max").unwrap_or(u64::MAX);
+        let size_max = bytes(attributes, "size_max")?.unwrap_or(u64::MAX);
         Ok(Self { size_max: usize::try_from(size_max).unwrap_or(usize::MAX) })
     }
 
@@ -332,6 +332,8 @@ mod tests {
 
     #[test]
     fn wrong_attributes_are_named() {
+        let error = refused::<Gunzip>(&[("size_max", 0.into())]);
+        assert_eq!(error, "`size_max` = 0: expected a byte at least");
         let error = refused::<Gunzip>(&[("size_max", "big".into())]);
         assert!(error.starts_with("`size_max` = \"big\": expected a number of bytes"), "{error}");
     }
