@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// How many rows a table has at most.
 const ROWS_MAX: usize = 10_000_000;
 
+/// How many columns an error names.
+const COLUMNS_SHOWN: usize = 20;
+
 /// How many bytes the fields of a row make at most.
 const ROW_MAX: usize = 1 << 20;
 
@@ -82,14 +85,16 @@ impl Plan for Lookup {
 
     fn new(attributes: &Attributes) -> Result<Self, Error> {
         let path = attributes.text("file").unwrap_or_default();
-        let failed = |what: String| Error::new(format!("`lookup`: {path}: {what}"));
+        let failed = |what: String| Error::new(format!("`file` = {path:?}: {what}"));
         let mut table = csv::Reader::from_path(path).map_err(|error| failed(error.to_string()))?;
         let columns = table.byte_headers().map_err(|error| failed(error.to_string()))?.clone();
-        let column_of = |name: &str| {
-            let at = columns.iter().position(|column| column == name.as_bytes());
-            at.ok_or_else(|| failed(format!("there is no column `{name}`")))
+        let column_of = |attribute: &str, name: &Value| {
+            let text = name.to_text();
+            let at = text.and_then(|text| columns.iter().position(|it| it == text.as_bytes()));
+            at.ok_or_else(|| AttributeError::invalid(attribute, name, one_of(&columns)))
         };
-        let key_column = column_of(attributes.text("column").unwrap_or_default())?;
+        let key_column =
+            column_of("column", &attributes.text("column").unwrap_or_default().into())?;
         let fields = match attributes.map("set") {
             None => {
                 let others = columns.iter().enumerate().filter(|(at, _)| *at != key_column);
@@ -97,10 +102,7 @@ impl Plan for Lookup {
             }
             Some(set) => {
                 let field = |(name, column): (&String, &Value)| {
-                    let expected =
-                        || AttributeError::invalid("set", column, "the name of a column");
-                    let column = column.to_text().ok_or_else(expected)?;
-                    Ok::<_, Error>((name.clone(), column_of(&column)?))
+                    Ok::<_, Error>((name.clone(), column_of(&format!("set.{name}"), column)?))
                 };
                 set.iter().map(field).collect::<Result<Vec<_>, _>>()?
             }
@@ -141,6 +143,20 @@ impl Plan for Lookup {
         let (rows, nothing) = (Arc::clone(rows), Arc::clone(nothing));
         let finder = Finder::new(Paths::default());
         Ok(Box::new(Joiner { key: key.maker(), rows, missing: *missing, nothing, finder }))
+    }
+}
+
+/// What is expected of the name of a column.
+fn one_of(columns: &csv::ByteRecord) -> String {
+    let shown = columns
+        .iter()
+        .take(COLUMNS_SHOWN)
+        .map(|name| format!("`{}`", String::from_utf8_lossy(name)));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match columns.len().saturating_sub(COLUMNS_SHOWN) {
+        _ if columns.is_empty() => String::from("a column of the table, which is empty"),
+        0 => format!("a column of the table, which has {shown}"),
+        more => format!("a column of the table, which has {shown} and {more} more"),
     }
 }
 
@@ -268,12 +284,19 @@ mod tests {
         let of = |path: &str, column: &str| {
             refused::<Lookup>(&[("file", path.into()), ("column", column.into())])
         };
-        assert!(of("/absent.csv", "a").contains("/absent.csv"));
-        assert!(of(&path, "cod").contains("there is no column `cod`"));
-        let (_file, path) = table("a,b\n1\n");
-        assert!(of(&path, "a").contains(&path));
-        let (_file, path) = table(AIRLINES);
+        let absent = of("/absent.csv", "a");
+        assert!(absent.starts_with("`file` = \"/absent.csv\": No such file"), "{absent}");
+        let columns = "expected a column of the table, which has `carrier`, `name`, `seat`";
+        assert_eq!(of(&path, "cod"), format!("`column` = \"cod\": {columns}"));
         let all = [("file", path.as_str().into()), ("column", "carrier".into()), set("x", "nmae")];
-        assert!(refused::<Lookup>(&all).contains("there is no column `nmae`"));
+        assert_eq!(refused::<Lookup>(&all), format!("`set.x` = \"nmae\": {columns}"));
+        let (_file, path) = table("a,b\n1\n");
+        assert!(of(&path, "a").starts_with(&format!("`file` = {path:?}: CSV error: record 1")));
+        let (_file, path) = table(&["a"; 30].join(","));
+        let many = of(&path, "b");
+        assert!(many.ends_with("`a`, `a` and 10 more"), "{many}");
+        let (_file, path) = table("");
+        let none = "`column` = \"a\": expected a column of the table, which is empty";
+        assert_eq!(of(&path, "a"), none);
     }
 }
