@@ -1,7 +1,7 @@
 //! What the factories of all components have in common, and the words that specs and reports are written with.
 
-use crate::Builtin;
 use crate::status::TOO_LARGE;
+use crate::{Builtin, address};
 use stageline_component::{
     AttributeError, AttributeKind, AttributeSpec, Attributes, Component, Error, Factory, Message,
     Report, Source, Spec, TooLarge, Value,
@@ -66,7 +66,9 @@ impl<P: Plan> Factory for Planned<P> {
 
     fn prepare(&mut self) -> Result<(), Error> {
         self.attributes.complete()?;
-        self.plan = Some(P::new(&self.attributes)?);
+        let plan = P::new(&self.attributes)?;
+        address::check(P::SPEC, &self.attributes)?;
+        self.plan = Some(plan);
         Ok(())
     }
 

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! source, sink ──► codec
-//!            └──► factory ──► status
+//!            └──► factory ──► status, address
 //! transform ────► factory
 //!           └───► expression ──► json
 //! ```
 
+mod address;
 mod codec;
 mod condition;
 mod expression;

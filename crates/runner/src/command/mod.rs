@@ -43,8 +43,8 @@ enum Command {
     ///
     /// The script is run, and no message: components get their attributes, plugins are loaded, and tables to look
     /// things up in are read. Nothing is written, and no connection is made. Files and folders that sources and sinks
-    /// name are looked for; one that is not there is a warning, since it may be there when the pipeline runs. Nothing is
-    /// known of addresses, of patterns that find no file, and of paths of plugins.
+    /// name are looked for; one that is not there is a warning, since it may be there when the pipeline runs. Nobody is
+    /// asked for addresses, and nothing is known of patterns that find no file, and of paths of plugins.
     Check {
         /// The script; `-` for stdin.
         file: PathBuf,
