@@ -59,4 +59,4 @@ macro_rules! say {
 }
 
 pub use run::{Ended, NodeCounts, Progress, Run, RunError, SourceCounts, Summary};
-pub use script::{Diagnosis, Script, catalogue, lua_types};
+pub use script::{Diagnosis, Script, catalogue, lua_types, spec_of};

@@ -162,6 +162,8 @@ fn components_are_described() {
     }
     let (code, _, err) = run(&mut stageline(&["components", "stdotu"], folder.path()), "");
     assert!(code == 2 && err.contains("did you mean `stdout`?"), "{err}");
+    let (code, _, err) = run(&mut stageline(&["components", "./stdout"], folder.path()), "");
+    assert!(code == 2 && err.contains("plugin `./stdout`: cannot be found"), "{err}");
 }
 
 #[test]
@@ -381,6 +383,9 @@ fn a_new_component_in_c_builds_and_runs() {
     fs::write(folder.path().join("main.lua"), plugin_pipeline("shout/shout.so", "")).unwrap();
     let (code, out, err) = run(&mut stageline(&["run", "main.lua"], folder.path()), "hello\n");
     assert_eq!((code, out.as_str()), (0, "HELLO\n"), "{err}");
+    let described = ["components", "shout/shout.so"];
+    let (code, page, err) = run(&mut stageline(&described, folder.path()), "");
+    assert!(code == 0 && page.starts_with("shout (transform): "), "{page}{err}");
 }
 
 #[test]
@@ -404,6 +409,8 @@ fn a_new_component_in_rust_builds_and_runs() {
     fs::write(folder.path().join("main.lua"), plugin_pipeline(&library, "prefix = '| '")).unwrap();
     let (code, out, err) = run(&mut stageline(&["run", "main.lua"], folder.path()), "hello\n");
     assert_eq!((code, out.as_str()), (0, "| hello\n"), "{err}");
+    let (code, page, err) = run(&mut stageline(&["components", &library], folder.path()), "");
+    assert!(code == 0 && page.contains("\nAttributes:\n  prefix: a text"), "{page}{err}");
 }
 
 #[test]

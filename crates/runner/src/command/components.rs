@@ -3,24 +3,17 @@
 use super::print;
 use super::style::Style;
 use stageline_builtin::{STATUSES, Status};
-use stageline_component::{AttributeSpec, Kind, Spec, nearest};
-use stageline_runner::catalogue;
+use stageline_component::{AttributeSpec, Kind, Spec};
+use stageline_runner::{catalogue, spec_of};
 use std::fmt::Write;
 use std::process::ExitCode;
 
 pub fn components(name: Option<&str>, style: Style) -> ExitCode {
-    let specs = catalogue();
-    let Some(name) = name else {
-        return print(&list(&specs));
-    };
-    match specs.iter().find(|spec| spec.name == name) {
-        Some(spec) => print(&page(spec)),
-        None => {
-            let hint = match nearest(name, specs.iter().map(|spec| spec.name)) {
-                Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => String::from("`stageline components` lists those that there are"),
-            };
-            style.error(&format!("there is no component `{name}`; {hint}"));
+    match name.map(spec_of) {
+        None => print(&list(&catalogue())),
+        Some(Ok(spec)) => print(&page(spec)),
+        Some(Err(error)) => {
+            style.error(&error);
             ExitCode::from(2)
         }
     }

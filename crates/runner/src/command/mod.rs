@@ -53,8 +53,10 @@ enum Command {
         format: Format,
     },
     /// List the components, or describe one.
+    ///
+    /// A plugin is loaded to be described, which runs code of it.
     Components {
-        /// Its name.
+        /// Its name, or the path of a plugin, such as `./libfoo.so`.
         name: Option<String>,
         /// Write types for the language server of Lua.
         #[arg(long, conflicts_with = "name")]

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{error, fmt, fs};
 
-pub use module::catalogue;
+pub use module::{catalogue, spec_of};
 pub use stubs::lua_types;
 
 /// `LUA_IDSIZE`: the bytes that a name has in messages of Lua.

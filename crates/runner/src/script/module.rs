@@ -11,6 +11,7 @@ use mlua::{
 };
 use stageline_builtin::builtins;
 use stageline_component::{Kind, Spec, nearest};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 mod component;
@@ -80,6 +81,18 @@ pub fn catalogue() -> Vec<&'static Spec> {
     let at = specs.iter().position(|spec| spec.kind == Kind::Sink).unwrap_or(specs.len());
     specs.insert(at, &function::SPEC);
     specs
+}
+
+/// What a component says of itself: one that scripts may name, or a plugin, which is loaded, by its path from the
+/// working directory.
+///
+/// # Errors
+///
+/// There is none, which may be misspelt, or it cannot be loaded.
+pub fn spec_of(name_or_path: &str) -> Result<&'static Spec, String> {
+    // Of a script it takes the folder, and there is none.
+    let text = Text { path: PathBuf::new(), text: Arc::from("") };
+    Origin::of(&text, Maker::Either, name_or_path).map(|origin| origin.spec())
 }
 
 const STATUSES: [(&str, u32); 5] =

@@ -8,7 +8,7 @@ use crate::limits::PROBLEMS_TOLD;
 use crate::plan::Component;
 use mlua::{Function, Table, Value as LuaValue};
 use stageline_builtin::{Builtin, builtin};
-use stageline_component::{AttributeError, Factory, Value, loader::Plugin, nearest};
+use stageline_component::{AttributeError, Factory, Spec, Value, loader::Plugin, nearest};
 use std::path::{Path, PathBuf};
 
 /// What makes a component's factories.
@@ -41,6 +41,14 @@ impl Origin {
             };
             format!("there is no component `{name}`; {hint}")
         })
+    }
+
+    pub fn spec(&self) -> &'static Spec {
+        match self {
+            Self::Builtin(builtin) => builtin.spec,
+            Self::Function => &function::SPEC,
+            Self::Plugin(plugin) => plugin.spec(),
+        }
     }
 
     fn factory(&self) -> Box<dyn Factory> {
