@@ -4,7 +4,7 @@
 //! source, sink ──► codec
 //!            └──► factory ──► status, address
 //! transform ────► factory
-//!           └───► expression ──► json
+//!           └───► expression ──► json, pattern
 //! ```
 
 mod address;
@@ -13,6 +13,7 @@ mod condition;
 mod expression;
 mod factory;
 mod json;
+mod pattern;
 mod sink;
 mod source;
 mod status;

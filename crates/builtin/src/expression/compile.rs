@@ -1,8 +1,9 @@
 //! From the text of an expression to a tree in which every name is a place of the message.
 
 use super::places::{self, Places};
+use crate::pattern;
 use cel::Program;
-use cel::common::ast::{EntryExpr, Expr, LiteralValue, operators};
+use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression as Tree;
 use std::thread;
 
@@ -11,6 +12,9 @@ const THIS: &str = "this";
 
 /// The attributes of the message.
 const ATTRIBUTES: &str = "attributes";
+
+/// The function that takes a pattern.
+const MATCHES: &str = "matches";
 
 /// Names of types, as in `type(x) == int`. A field of such a name is `this.int`.
 const TYPES: [&str; 12] = [
@@ -172,6 +176,7 @@ impl Compiler<'_> {
     fn visit_inner(&mut self, tree: &mut Tree) {
         match &mut tree.expr {
             Expr::Call(call) => {
+                self.check_pattern(call);
                 if let Some(target) = &mut call.target {
                     self.visit(target);
                 }
@@ -199,6 +204,20 @@ impl Compiler<'_> {
                 self.bound.truncate(outer);
             }
             Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
+        }
+    }
+
+    /// Finds a constant that is no pattern, before the first message does.
+    fn check_pattern(&mut self, call: &CallExpr) {
+        let pattern = call.args.last().map(|arg| &arg.expr);
+        if call.func_name == MATCHES
+            && let Some(Expr::Literal(LiteralValue::String(pattern))) = pattern
+            && let Err(error) = regex::Regex::new(pattern.inner())
+        {
+            let (shown, what) = (pattern.inner(), pattern::wrong_with(&error));
+            self.wrong = Some(format!(
+                "an expression in CEL: the pattern {shown:?} is no regular expression: {what}"
+            ));
         }
     }
 
@@ -238,7 +257,7 @@ const FUNCTIONS: [&str; 13] = [
     "dyn",
     "endsWith",
     "int",
-    "matches",
+    MATCHES,
     "size",
     "startsWith",
     "string",

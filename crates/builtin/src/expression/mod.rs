@@ -28,6 +28,7 @@ mod values;
 mod tests;
 
 use crate::json::Scalar;
+use crate::pattern::last_line;
 use cel::common::value::{CowVal, Val};
 use cel::parser::Expression as Tree;
 use cel::{Context, Env, ExecutionError, Value};
@@ -183,8 +184,16 @@ impl Expression {
         match value {
             Ok(value) => take(value.as_ref()),
             Err(error) if is_unknown(&error) => take(&cel::common::types::CelNull),
-            Err(error) => Err(Failed(error.to_string())),
+            Err(error) => Err(Failed(in_a_line(&error.to_string()))),
         }
+    }
+}
+
+/// What `cel` says. Of a pattern it draws where it is wrong, in several lines.
+fn in_a_line(said: &str) -> String {
+    match said.split_once('\n') {
+        Some((first, rest)) => format!("{first} {}", last_line(rest)),
+        None => said.to_owned(),
     }
 }
 

@@ -213,6 +213,9 @@ fn a_condition_that_is_none_fails() {
         "{}",
         failed("carrier > 5")
     );
+    let wrong =
+        "Error executing function 'matches': '[' not a valid regex: unclosed character class";
+    assert_eq!(failed("carrier.matches('' + '[')"), wrong);
     assert!(failed("user > 5").contains("applied to '(map, int)'"));
 }
 
@@ -225,6 +228,10 @@ fn what_is_wrong_in_a_source_is_said() {
         error.starts_with("an expression without the unknown function `lower`; there are bool,"),
         "{error}"
     );
+    let pattern = "an expression in CEL: the pattern \"[\" is no regular expression: unclosed character class";
+    for source in ["a > 1 && b.matches('[')", "a.exists(x, x.matches('['))", "[b.matches('[')]"] {
+        assert_eq!(wrong(source), pattern, "{source}");
+    }
     assert_eq!(wrong("attributes == 1"), "an attribute by its name: `attributes[\"name\"]`");
     assert_eq!(wrong("Flight{a: 1}.a"), "an expression without the unknown type `Flight`");
 }

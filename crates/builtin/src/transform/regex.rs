@@ -2,6 +2,7 @@
 
 use crate::factory::{Plan, answer, defaulted, required, too_large};
 use crate::json::write_string;
+use crate::pattern;
 use crate::status::{MISMATCH, NOT_TEXT};
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use stageline_component::{
@@ -65,14 +66,11 @@ impl Plan for Extract {
     const SPEC: &'static Spec = &SPEC;
 
     fn new(attributes: &Attributes) -> Result<Self, Error> {
-        let pattern = attributes.text("pattern").unwrap_or_default();
-        let wrong = |what: &str| AttributeError::invalid("pattern", &pattern.into(), what);
+        let source = attributes.text("pattern").unwrap_or_default();
+        let wrong = |what: &str| AttributeError::invalid("pattern", &source.into(), what);
         let regex =
-            RegexBuilder::new(pattern).size_limit(COMPILED_MAX).build().map_err(|error| {
-                // (The last line says what is wrong; those before draw where.)
-                let text = error.to_string();
-                let last = text.lines().last().unwrap_or_default();
-                wrong(&format!("a regular expression: {}", last.trim_start_matches("error: ")))
+            RegexBuilder::new(source).size_limit(COMPILED_MAX).build().map_err(|error| {
+                wrong(&format!("a regular expression: {}", pattern::wrong_with(&error)))
             })?;
         let names = regex.capture_names().enumerate();
         let groups: Vec<_> =
