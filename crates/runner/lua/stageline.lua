@@ -365,7 +365,7 @@ function stageline.file_sink(attributes) end
 
 ---@class stageline.attributes.tcp_sink
 ---@field address string|number Where to connect to: `127.0.0.1:9000`, `host:9000`.
----@field timeout? string|number How long connecting and writing may take, from 1ms to 1h.
+---@field timeout? string|number How long it may take to connect, to whichever address of a name, and how long to write a batch, from 1ms to 1h. Looking a name up is not counted.
 ---@field threads? integer How many threads of its own run it, from 1 to 256. Each has its own instance.
 ---@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the ends of lines within one; `csv`, records; `length_prefixed`, where a message that is longer than `length` can say fails (status 220); `none`, one behind the other.
 ---@field length? "u32"|"u16" For `length_prefixed`: the number before each message, big endian.

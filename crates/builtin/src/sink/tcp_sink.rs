@@ -9,7 +9,7 @@ use stageline_component::{
     AttributeError, AttributeKind, AttributeSpec, Attributes, Component, Error, Kind, Spec,
 };
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 /// How long may be waited for the other end.
@@ -28,7 +28,8 @@ const OWN: [AttributeSpec; 3] = [
         "timeout",
         AttributeKind::Duration,
         "5s",
-        "How long connecting and writing may take, from 1ms to 1h.",
+        "How long it may take to connect, to whichever address of a name, and how long to write a batch, from 1ms to 1h. \
+         Looking a name up is not counted.",
     ),
     THREADS,
 ];
@@ -98,6 +99,58 @@ struct Open {
     has_begun: bool,
 }
 
+/// Writes until a time comes. (The timeout of a socket is one of each write, however little that takes.)
+struct Timed<'a> {
+    stream: &'a TcpStream,
+    timeout: Duration,
+    until: Instant,
+}
+
+impl<'a> Timed<'a> {
+    fn new(stream: &'a TcpStream, timeout: Duration) -> Self {
+        Self { stream, timeout, until: Instant::now() + timeout }
+    }
+
+    fn late(&self) -> io::Error {
+        let text =
+            format!("the other end has not taken all of the batch within {:?}", self.timeout);
+        io::Error::new(io::ErrorKind::TimedOut, text)
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(self.late());
+        }
+        self.stream.set_write_timeout(Some(left))?;
+        self.stream.write(bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => self.late(),
+            _ => error,
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Connects to the first of them that answers. Those that come next share the time that is left, so that one which
+/// is silent does not take it all.
+fn connect(addresses: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream> {
+    let until = Instant::now() + timeout;
+    let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (address, count) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
+        let share = until.saturating_duration_since(Instant::now()) / count;
+        match TcpStream::connect_timeout(address, share.max(TIMEOUT_LEAST)) {
+            Ok(stream) => return Ok(stream),
+            Err(refused) => error = refused,
+        }
+    }
+    Err(error)
+}
+
 impl Open {
     /// Whether the other end is there, as far as is known here. (What is written to one that has gone is lost
     /// without an error, the first time.)
@@ -140,19 +193,11 @@ impl Open {
 
 impl Connection {
     fn connect(&self) -> io::Result<Open> {
-        let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in self.address.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, self.timeout) {
-                Ok(stream) => {
-                    stream.set_write_timeout(Some(self.timeout))?;
-                    // A batch is written as a whole.
-                    stream.set_nodelay(true)?;
-                    return Ok(Open { stream, has_begun: false });
-                }
-                Err(refused) => error = refused,
-            }
-        }
-        Err(error)
+        let addresses: Vec<_> = self.address.to_socket_addrs()?.collect();
+        let stream = connect(&addresses, self.timeout)?;
+        // A batch is written as a whole.
+        stream.set_nodelay(true)?;
+        Ok(Open { stream, has_begun: false })
     }
 
     fn try_write(&mut self, bytes: &[u8], beginning: &[u8]) -> io::Result<()> {
@@ -164,11 +209,12 @@ impl Connection {
             Some(open) => open,
             None => self.connect()?,
         };
+        let mut timed = Timed::new(&open.stream, self.timeout);
         if !open.has_begun {
-            open.stream.write_all(beginning)?;
+            timed.write_all(beginning)?;
             open.has_begun = !beginning.is_empty();
         }
-        open.stream.write_all(bytes)?;
+        timed.write_all(bytes)?;
         // After an error it is closed: who reads must not take what follows for the rest of a message.
         self.open = Some(open);
         Ok(())
@@ -201,6 +247,8 @@ mod tests {
     use crate::sink::testing::{Runner, texts};
     use stageline_component::Value;
     use std::net::TcpListener;
+    use std::os::fd::AsRawFd;
+    use std::sync::mpsc::{self, RecvTimeoutError};
     use std::thread;
 
     const LONG: Duration = Duration::from_secs(20);
@@ -320,12 +368,54 @@ mod tests {
     }
 
     #[test]
-    fn writing_takes_no_longer_than_it_may() {
+    fn a_batch_takes_no_longer_than_it_may_although_it_is_read_slowly() {
         let listener = listener();
-        let (address, timeout) =
-            (listener.local_addr().unwrap().to_string(), Duration::from_secs(7));
-        let open = Connection { address, timeout, open: None }.connect().unwrap();
-        assert_eq!(open.stream.write_timeout().unwrap(), Some(timeout));
+        let address = listener.local_addr().unwrap().to_string();
+        let (end, ended) = mpsc::channel::<()>();
+        let reader = thread::spawn(move || {
+            let mut stream = accepted(&listener);
+            let mut bytes = vec![0; 64 << 10];
+            // All of it would take it 20 s.
+            while ended.recv_timeout(Duration::from_millis(40)) == Err(RecvTimeoutError::Timeout) {
+                let _ = stream.read(&mut bytes);
+            }
+        });
+        let timeout = Duration::from_millis(500);
+        let mut connection = Connection { address: address.clone(), timeout, open: None };
+        let started = Instant::now();
+        let failure = connection.write(&vec![b'x'; 32 << 20], b"").unwrap_err();
+        assert!(started.elapsed() >= timeout, "{:?}", started.elapsed());
+        assert_eq!(failure.report, DISCONNECTED);
+        let text = format!("{address}: the other end has not taken all of the batch within 500ms");
+        assert_eq!(failure.text, text);
+        drop(end);
+        reader.join().unwrap();
+    }
+
+    /// One that has no room for another connection, and those that it had room for.
+    fn silent() -> (TcpListener, Vec<TcpStream>) {
+        let (listener, mut taken) = (listener(), Vec::new());
+        // SAFETY: the socket is open.
+        assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+        let address = listener.local_addr().unwrap();
+        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(50)) {
+            taken.push(stream);
+            assert!(taken.len() < 100, "it has room for all");
+        }
+        (listener, taken)
+    }
+
+    #[test]
+    fn an_address_that_is_silent_leaves_time_for_the_next() {
+        let ((silent, _taken), other) = (silent(), listener());
+        let address = silent.local_addr().unwrap();
+        let started = Instant::now();
+        assert!(connect(&[address, other.local_addr().unwrap()], LONG / 20).is_ok());
+        assert!((LONG / 40..LONG / 20).contains(&started.elapsed()), "{:?}", started.elapsed());
+        let started = Instant::now();
+        let error = connect(&[address; 20], LONG / 20).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(started.elapsed() < LONG / 2, "they have it together: {:?}", started.elapsed());
     }
 
     #[test]
