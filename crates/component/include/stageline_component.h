@@ -189,7 +189,8 @@ typedef struct stageline_message {
     size_t held;
     // The status of the last report on the message.
     uint32_t status;
-    // Whether the messages that the component holds are settled together with this one; 0 or 1.
+    // Whether the messages that the component holds are settled together with this one: 0 if this one is done, 1
+    // whatever the report is, 2 not at all.
     uint32_t led;
     // How long it is to be held at most, in nanoseconds, if the component answers 1. If it answers with a retry, 0 says
     // that it waits for those that are held: they come again now.

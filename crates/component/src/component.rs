@@ -12,7 +12,8 @@ use std::{error, fmt};
 ///
 /// A component that answers [`Report::CONTINUE`] keeps the message: it holds it. When it answers done for another
 /// message while it holds some, those follow that one: they were folded into it, and are settled when it is. Retry,
-/// fail and drop concern the one message alone, unless [`Message::lead`] was called.
+/// fail and drop concern the one message alone, unless [`Message::lead`] was called; so does done after
+/// [`Message::go_alone`].
 pub trait Component: Send {
     /// Handles a message, which must not be touched after the answer.
     fn handle(&mut self, message: &mut Message) -> Report;

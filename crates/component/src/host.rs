@@ -14,7 +14,7 @@
 
 use crate::buffer::Buffer;
 use crate::functions::HOST;
-use crate::message::{ATTRIBUTES_MAX, DESCRIPTION_MAX, Flush, Message};
+use crate::message::{ALONE, ATTRIBUTES_MAX, DESCRIPTION_MAX, Flush, LEADS, Message};
 use crate::report::HOLD_DEFAULT;
 use std::mem;
 use std::time::Duration;
@@ -94,7 +94,13 @@ impl Message {
     /// Whether the component called [`Message::lead`]; asked once.
     #[inline]
     pub fn take_led(&mut self) -> bool {
-        mem::take(&mut self.led) != 0
+        mem::take(&mut self.led) == LEADS
+    }
+
+    /// Whether the component called [`Message::go_alone`]; to be asked before [`Message::take_led`].
+    #[inline]
+    pub fn goes_alone(&self) -> bool {
+        self.led == ALONE
     }
 
     /// How long the message is to be held at most, if the report was [`Report::CONTINUE`](crate::Report::CONTINUE).
@@ -161,6 +167,9 @@ mod tests {
         message.prepare(Call { attempt: 1, flush: None, held: 0 });
         assert!(!message.take_led());
         assert_eq!(message.hold_at_most(), HOLD_DEFAULT);
+        message.go_alone();
+        assert!(message.goes_alone() && !message.take_led());
+        assert!(!message.goes_alone());
         let _ = message.hold_for(Duration::MAX);
         assert_eq!(message.hold_at_most(), Duration::from_nanos(u64::MAX));
         let _ = message.hold_for(Duration::ZERO);

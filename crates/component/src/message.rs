@@ -13,6 +13,10 @@ pub const DESCRIPTION_MAX: usize = 120;
 /// How many bytes the attributes of a message have at most: names, values, and 8 bytes for each.
 pub const ATTRIBUTES_MAX: usize = 64 * 1024;
 
+/// What a message is for those that the component holds, where it does not depend on the report.
+pub(crate) const LEADS: u32 = 1;
+pub(crate) const ALONE: u32 = 2;
+
 /// A message on its way through a pipeline. It lives in a slot that is used again, with the memory that it has.
 ///
 /// A component may do with it what it likes while it handles it, and must not touch it after it has answered.
@@ -31,7 +35,8 @@ pub struct Message {
     pub(crate) held: usize,
     /// The status of the last report on the message.
     pub(crate) status: u32,
-    /// Whether the messages that the component holds are settled together with this one; 0 or 1.
+    /// Whether the messages that the component holds are settled together with this one: 0 if this one is done, 1
+    /// whatever the report is, 2 not at all.
     pub(crate) led: u32,
     /// How long it is to be held at most, in nanoseconds, if the component answers 1. If it answers with a retry, 0 says
     /// that it waits for those that are held: they come again now.
@@ -178,7 +183,14 @@ impl Message {
     /// The messages that this component holds are a batch which is settled together with this one, by whatever
     /// report follows. Without it they follow a message that is done, and no other.
     pub fn lead(&mut self) {
-        self.led = 1;
+        self.led = LEADS;
+    }
+
+    /// The report that follows concerns this message alone, with the batch that it has led since an earlier attempt: what
+    /// the component holds is held on, although this one is done. One that comes again with a [`Message::flush`] leads
+    /// in any case.
+    pub fn go_alone(&mut self) {
+        self.led = ALONE;
     }
 
     /// Empties the message: no data, no attributes, no description. Its memory is kept.

@@ -346,6 +346,42 @@ fn all_of_a_batch_take_their_routes() {
     assert_eq!(sorted(&even), (0..12).filter(is_even).collect::<Vec<_>>());
 }
 
+/// The second message holds the first one, and leads no other by the time it is done: the third is held on.
+#[test]
+fn what_goes_alone_leaves_what_is_held() {
+    let seen = Got::default();
+    let sink = {
+        let seen = Arc::clone(&seen);
+        sink("sink", move |message| {
+            let said = format!("{} {} {}", text(message), message.attempt(), message.held());
+            seen.lock().unwrap().push(said);
+            match (text(message).as_str(), message.attempt(), message.flush()) {
+                ("0" | "2", 1, None) => message.hold_for(Duration::from_secs(3600)),
+                ("1", 1, None) => {
+                    message.lead();
+                    Report::retry(150)
+                }
+                ("1", 2, None) => {
+                    message.go_alone();
+                    Report::DONE
+                }
+                (_, _, flush) => Report::fail(if flush.is_some() { 250 } else { 251 }),
+            }
+        })
+    };
+    let acks = Acks::default();
+    let mut plan = line([slow_numbers(3, Some(Arc::clone(&acks)), Duration::ZERO), sink]);
+    plan.options.workers = Some(1);
+    plan.options.retry.first = Duration::from_millis(100);
+    let summary = run(plan);
+    assert_eq!(*seen.lock().unwrap(), ["0 1 0", "1 1 1", "2 1 0", "1 2 1", "2 1 1"]);
+    let mut told = acks.lock().unwrap().clone();
+    told.sort_unstable();
+    assert_eq!(told, [(0, 0), (1, 0), (2, 250)]);
+    let node = summary.progress.nodes[0].1;
+    assert_eq!((node.done, node.failed, node.held), (2, 1, 0), "{summary:?}");
+}
+
 /// What is held may have followers of its own, and where results come in order, those behind wait: it goes at the end
 /// all the same, long before it is old.
 #[test]

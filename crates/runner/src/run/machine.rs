@@ -292,13 +292,14 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
         report = Report::fail(RESERVED);
     }
     message.set_status(report.status());
+    let goes_alone = message.goes_alone();
     let leads = message.take_led() || flush.is_some();
     let kind = report.kind();
     if kind == ReportKind::Continue {
         return hold(line, node, request, Call { attempt, flush, held });
     }
     let is_done = kind == ReportKind::Done;
-    let led = match leads || is_done && held > 0 {
+    let led = match leads || is_done && held > 0 && !goes_alone {
         true => lead(line, request),
         false => 0,
     };
