@@ -5,8 +5,8 @@
 //!    ends. The message that it is written with leads those that are held.
 //! 3. If writing fails, the leader answers for all of them. If it is to be tried again, the batch is put aside, and
 //!    the leader carries its number ([`MARK`]) until it comes again; meanwhile another batch is filled.
-//! 4. When it comes again, what is held then is written with its batch, since those would follow it otherwise without
-//!    having been written. If that fails they are held as before: they have attempts of their own.
+//! 4. When it comes again its batch is written alone, and the answer concerns nothing else: what is held meanwhile is a
+//!    batch of its own, with its own attempts, and is held on.
 //! 5. Nobody says that a leader does not come again, its attempts being spent. So of the batches put aside those that
 //!    are the oldest are given up when there are too many. The leader of one, if it does come, fails.
 
@@ -77,20 +77,11 @@ pub(super) trait Target: Send {
     /// What is kept of messages.
     type Batch: Default + Send;
 
-    /// A place between two messages of a batch.
-    type Place;
-
     /// Appends a message. Where that fails nothing is appended, the message is described, and fails alone.
     fn add(&mut self, message: &mut Message, batch: &mut Self::Batch) -> Result<(), Report>;
 
     /// Whether it is full, however few messages it has.
     fn is_full(&self, batch: &Self::Batch) -> bool;
-
-    /// Appends another batch. Where that begins now.
-    fn append(&self, batch: &mut Self::Batch, other: &mut Self::Batch) -> Self::Place;
-
-    /// Takes out again what was appended last.
-    fn part(&self, batch: &mut Self::Batch, from: Self::Place) -> Self::Batch;
 
     /// Forgets the messages, and keeps the memory.
     fn clear(&self, batch: &mut Self::Batch);
@@ -135,31 +126,32 @@ impl<T: Target> Batched<T> {
             // What is held now is none of its business.
             return answer(message, GIVEN_UP, "too many other batches failed meanwhile");
         };
-        let (_, mut batch) = self.aside.remove(index).expect("it was found there");
-        let meanwhile = self.target.append(&mut batch, &mut self.batch);
-        match self.target.write(&mut batch) {
-            Ok(()) => {
-                self.target.clear(&mut batch);
-                (self.batch, self.count) = (batch, 0);
-                Report::DONE
-            }
-            Err(failure) => {
-                self.batch = self.target.part(&mut batch, meanwhile);
-                self.failed(message, batch, failure)
-            }
-        }
+        let (_, batch) = self.aside.remove(index).expect("it was found there");
+        message.go_alone();
+        self.write(message, batch)
     }
 
-    /// Writes the batch, for which the message answers.
-    fn write(&mut self, message: &mut Message) -> Report {
+    /// Writes what is held, for which the message answers.
+    fn write_held(&mut self, message: &mut Message) -> Report {
         self.count = 0;
-        let Err(failure) = self.target.write(&mut self.batch) else {
-            self.target.clear(&mut self.batch);
-            return Report::DONE;
-        };
-        message.lead();
         let batch = std::mem::take(&mut self.batch);
-        self.failed(message, batch, failure)
+        let report = self.write(message, batch);
+        if report != Report::DONE {
+            message.lead();
+        }
+        report
+    }
+
+    fn write(&mut self, message: &mut Message, mut batch: T::Batch) -> Report {
+        if let Err(failure) = self.target.write(&mut batch) {
+            return self.failed(message, batch, failure);
+        }
+        if self.count == 0 {
+            // Its memory is for those that come next.
+            self.target.clear(&mut batch);
+            self.batch = batch;
+        }
+        Report::DONE
     }
 
     /// The answer to a batch that was not written.
@@ -195,7 +187,7 @@ impl<T: Target> Component for Batched<T> {
                 return message.hold_for(self.limits.flush_every);
             }
         }
-        self.write(message)
+        self.write_held(message)
     }
 
     fn close(&mut self) -> Result<(), Error> {

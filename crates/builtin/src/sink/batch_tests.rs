@@ -12,7 +12,6 @@ struct Log {
 
 impl Target for Log {
     type Batch = Vec<String>;
-    type Place = usize;
 
     fn add(&mut self, message: &mut Message, batch: &mut Vec<String>) -> Result<(), Report> {
         let text = String::from_utf8(message.data().to_vec()).unwrap();
@@ -25,16 +24,6 @@ impl Target for Log {
 
     fn is_full(&self, batch: &Vec<String>) -> bool {
         batch.last().is_some_and(|text| text == "large")
-    }
-
-    fn append(&self, batch: &mut Vec<String>, other: &mut Vec<String>) -> usize {
-        let place = batch.len();
-        batch.append(other);
-        place
-    }
-
-    fn part(&self, batch: &mut Vec<String>, from: usize) -> Vec<String> {
-        batch.split_off(from)
     }
 
     fn clear(&self, batch: &mut Vec<String>) {
@@ -114,13 +103,13 @@ fn a_batch_is_written_again_with_its_leader() {
 }
 
 #[test]
-fn what_is_held_meanwhile_is_written_before_it_follows() {
+fn what_is_held_meanwhile_is_held_on() {
     let (mut runner, log) = sink(&[Report::RETRY]);
     runner.give(&["a", "b", "c", "d", "e"]);
-    assert_eq!(texts(&runner.retry()), ["a 0", "b 0", "d 0", "e 0", "c 0"]);
-    assert_eq!(log.written(), ["a b c d e"]);
-    assert!(runner.give(&["f", "g"]).is_empty(), "counted anew");
-    assert_eq!(texts(&runner.give(&["h"])).len(), 3);
+    assert_eq!(texts(&runner.retry()), ["a 0", "b 0", "c 0"]);
+    assert_eq!(log.written(), ["a b c"]);
+    assert_eq!(texts(&runner.give(&["f"])), ["d 0", "e 0", "f 0"]);
+    assert_eq!(log.written(), ["a b c", "d e f"], "no batch has more than three");
 }
 
 #[test]
@@ -136,6 +125,24 @@ fn what_is_held_meanwhile_has_attempts_of_its_own() {
         assert_eq!(log.written(), ["d e f"]);
         if last == Report::RETRY {
             assert_eq!(texts(&runner.retry()), ["a 0", "b 0", "c 0"]);
+        }
+    }
+}
+
+#[test]
+fn what_is_held_meanwhile_fails_by_itself() {
+    for last in [Report::RETRY, Report::fail(250)] {
+        let (mut runner, log) = sink(&[Report::RETRY, Report::DONE, last]);
+        runner.give(&["a", "b", "c", "d", "e"]);
+        assert_eq!(texts(&runner.retry()), ["a 0", "b 0", "c 0"]);
+        let settled = runner.give(&["f"]);
+        if last == Report::RETRY {
+            assert!(settled.is_empty());
+            assert_eq!(texts(&runner.retry()), ["d 0", "e 0", "f 0"]);
+            assert_eq!(log.written(), ["a b c", "d e f"]);
+        } else {
+            assert_eq!(texts(&settled), ["d 250", "e 250", "f 250"]);
+            assert_eq!(log.written(), ["a b c"]);
         }
     }
 }
@@ -161,8 +168,9 @@ fn batches_whose_leaders_stay_away_are_given_up() {
     let settled = runner.retry();
     assert_eq!(texts(&settled), ["0 221", "x 221", "y 221"], "and not what is held");
     assert_eq!(settled[2].description(), "too many other batches failed meanwhile");
-    assert_eq!(texts(&runner.retry()), ["1 0", "x 0", "held 0", "y 0"]);
-    assert_eq!(log.written(), ["1 x y held"]);
+    assert_eq!(texts(&runner.retry()), ["1 0", "x 0", "y 0"]);
+    assert_eq!(texts(&runner.flush(Flush::Age)), ["held 0"]);
+    assert_eq!(log.written(), ["1 x y", "held"]);
 }
 
 #[test]

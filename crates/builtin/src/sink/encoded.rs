@@ -30,7 +30,6 @@ struct Encoded<O> {
 
 impl<O: Output> Target for Encoded<O> {
     type Batch = Vec<u8>;
-    type Place = usize;
 
     fn add(&mut self, message: &mut Message, batch: &mut Vec<u8>) -> Result<(), Report> {
         self.encoder.encode(message, batch)
@@ -38,16 +37,6 @@ impl<O: Output> Target for Encoded<O> {
 
     fn is_full(&self, batch: &Vec<u8>) -> bool {
         self.encoder.beginning().len() + batch.len() >= self.bytes_max
-    }
-
-    fn append(&self, batch: &mut Vec<u8>, other: &mut Vec<u8>) -> usize {
-        let place = batch.len();
-        batch.append(other);
-        place
-    }
-
-    fn part(&self, batch: &mut Vec<u8>, from: usize) -> Vec<u8> {
-        batch.split_off(from)
     }
 
     fn clear(&self, batch: &mut Vec<u8>) {

@@ -92,7 +92,8 @@ mod testing {
             };
             journey.leader.prepare(Call { attempt: journey.attempt, flush, held });
             let report = self.component.handle(&mut journey.leader);
-            let leads = journey.leader.take_led() || report == Report::DONE;
+            let goes_alone = journey.leader.goes_alone() && flush.is_none();
+            let leads = journey.leader.take_led() || report == Report::DONE && !goes_alone;
             if leads && report.kind() != ReportKind::Continue {
                 journey.followers.append(&mut self.held);
             }

@@ -232,8 +232,6 @@ struct Cells {
 
 impl Target for Table {
     type Batch = Cells;
-    /// How many cells, and how many bytes, are before it.
-    type Place = (usize, usize);
 
     fn add(&mut self, message: &mut Message, batch: &mut Cells) -> Result<(), Report> {
         batch.bytes += self.rows.add(message, &mut batch.cells)?;
@@ -242,19 +240,6 @@ impl Target for Table {
 
     fn is_full(&self, batch: &Cells) -> bool {
         batch.bytes >= BYTES_MAX
-    }
-
-    fn append(&self, batch: &mut Cells, other: &mut Cells) -> (usize, usize) {
-        let place = (batch.cells.len(), batch.bytes);
-        batch.cells.append(&mut other.cells);
-        batch.bytes += std::mem::take(&mut other.bytes);
-        place
-    }
-
-    fn part(&self, batch: &mut Cells, (cells, bytes): (usize, usize)) -> Cells {
-        let parted = batch.bytes - bytes;
-        batch.bytes = bytes;
-        Cells { cells: batch.cells.split_off(cells), bytes: parted }
     }
 
     fn clear(&self, batch: &mut Cells) {

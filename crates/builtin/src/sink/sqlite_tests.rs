@@ -162,6 +162,22 @@ fn a_database_that_is_held_is_waited_for_and_retried() {
     assert_eq!(rows(&path(&folder), "SELECT * FROM t"), ["Integer(1)", "Integer(2)"]);
 }
 
+#[test]
+fn a_row_that_is_refused_meanwhile_is_no_fault_of_a_batch_that_comes_again() {
+    let folder = TempDir::new().unwrap();
+    let holder = Connection::open(path(&folder)).unwrap();
+    holder.execute_batch("CREATE TABLE t (a UNIQUE); BEGIN IMMEDIATE").unwrap();
+    let more = [columns(&["a"]), ("wal", false.into()), ("timeout", "1ms".into())];
+    let mut runner = sink(&path(&folder), &more);
+    assert!(runner.give(&[r#"{"a": 1}"#, r#"{"a": 2}"#, r#"{"a": 1}"#]).is_empty());
+    holder.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(runner.retry().iter().map(Message::status).collect::<Vec<_>>(), [0, 0]);
+    let settled = runner.flush(Flush::Age);
+    assert_eq!(settled[0].status(), 226);
+    assert!(settled[0].description().starts_with("row 1 of 1: UNIQUE"), "{settled:?}");
+    assert_eq!(rows(&path(&folder), "SELECT * FROM t"), ["Integer(1)", "Integer(2)"]);
+}
+
 /// By whatever another connection does, in whatever mode the database is.
 #[test]
 fn a_database_that_is_held_is_waited_for_when_it_is_opened() {
