@@ -249,7 +249,7 @@ impl Target for Table {
 
     fn write(&mut self, batch: &mut Cells) -> Result<(), Failure> {
         let rows = batch.cells.chunks(self.width);
-        let (mut row, count) = (0, rows.len());
+        let (mut row, mut has_all, count) = (0, false, rows.len());
         let insert = || {
             let behavior = TransactionBehavior::Immediate;
             // What is not committed is rolled back.
@@ -260,11 +260,16 @@ impl Target for Table {
                 statement.execute(params_from_iter(cells))?;
             }
             drop(statement);
+            has_all = true;
             transaction.commit()
         };
-        insert().map_err(|error| Failure {
-            report: report(&error),
-            text: format!("row {row} of {count}: {error}"),
+        insert().map_err(|error| {
+            let text = match row {
+                0 => format!("cannot begin to write {}: {error}", rows_of(count)),
+                _ if has_all => format!("cannot commit {}: {error}", rows_of(count)),
+                _ => format!("row {row} of {count}: {error}"),
+            };
+            Failure { report: report(&error), text }
         })
     }
 
@@ -274,6 +279,10 @@ impl Target for Table {
         let _ = self.database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         Ok(())
     }
+}
+
+fn rows_of(count: usize) -> String {
+    format!("{count} row{}", if count == 1 { "" } else { "s" })
 }
 
 /// Whether it may be better later.

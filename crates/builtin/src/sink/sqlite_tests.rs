@@ -158,8 +158,22 @@ fn a_database_that_is_held_is_waited_for_and_retried() {
     holder.execute_batch("ROLLBACK").unwrap();
     let settled = runner.retry();
     assert_eq!(texts(&settled).len(), 2);
-    assert!(settled[1].description().contains("database is locked"), "{settled:?}");
+    let error = "cannot begin to write 2 rows: database is locked";
+    assert_eq!(settled[1].description(), error, "what it said last");
     assert_eq!(rows(&path(&folder), "SELECT * FROM t"), ["Integer(1)", "Integer(2)"]);
+}
+
+#[test]
+fn a_batch_that_cannot_be_committed_blames_no_row() {
+    let folder = TempDir::new().unwrap();
+    let database = Connection::open(path(&folder)).unwrap();
+    let deferred = "CREATE TABLE other (a PRIMARY KEY);
+                    CREATE TABLE t (a REFERENCES other DEFERRABLE INITIALLY DEFERRED)";
+    database.execute_batch(deferred).unwrap();
+    let mut runner = sink(&path(&folder), &[columns(&["a"]), ("batch", 1.into())]);
+    let settled = runner.give(&[r#"{"a": 1}"#]);
+    let error = "cannot commit 1 row: FOREIGN KEY constraint failed";
+    assert_eq!((settled[0].status(), settled[0].description()), (226, error));
 }
 
 #[test]
