@@ -335,7 +335,7 @@ function stageline.template(attributes) end
 function stageline.lua(attributes) end
 
 ---@class stageline.attributes.stdout
----@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the ends of lines within one; `csv`, records; `length_prefixed`, where a message that is longer than `length` can say fails (status 220); `none`, one behind the other.
+---@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the ends of lines within one; `csv`, of messages that are records already, as a source with `codec = "csv"` gives them (nothing makes records of JSON but a template or a function); `length_prefixed`, where a message that is longer than `length` can say fails (status 220); `none`, one behind the other.
 ---@field length? "u32"|"u16" For `length_prefixed`: the number before each message, big endian.
 ---@field csv_header? boolean For `csv`: the header, from the attribute `csv.header` of the first message, is written first. A message with another header, or with one where the first had none, fails (status 230); one without is written all the same.
 ---@field batch? integer How many messages are written at once, at most, from 1 to 1000000. Of those that are to be written again, 1024 batches are kept; the messages of an older one fail (status 221).
@@ -352,7 +352,7 @@ function stageline.stdout(attributes) end
 ---@field rotate_size? string|number A file that would have more bytes than this is finished, and another one begun.
 ---@field rotate_every? string|number A file that is as old as this is finished when the next messages are written, and another one begun.
 ---@field sync? "never"|"rotate"|"batch" When the system is to bring what it has to the disk: never, when a file is finished, or after each batch, before its messages are done.
----@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the ends of lines within one; `csv`, records; `length_prefixed`, where a message that is longer than `length` can say fails (status 220); `none`, one behind the other.
+---@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the ends of lines within one; `csv`, of messages that are records already, as a source with `codec = "csv"` gives them (nothing makes records of JSON but a template or a function); `length_prefixed`, where a message that is longer than `length` can say fails (status 220); `none`, one behind the other.
 ---@field length? "u32"|"u16" For `length_prefixed`: the number before each message, big endian.
 ---@field csv_header? boolean For `csv`: the header, from the attribute `csv.header` of the first message, is written first. A message with another header, or with one where the first had none, fails (status 230); one without is written all the same.
 ---@field batch? integer How many messages are written at once, at most, from 1 to 1000000. Of those that are to be written again, 1024 batches are kept; the messages of an older one fail (status 221).
@@ -367,7 +367,7 @@ function stageline.file_sink(attributes) end
 ---@field address string|number Where to connect to: `127.0.0.1:9000`, `host:9000`.
 ---@field timeout? string|number How long it may take to connect, to whichever address of a name, and how long to write a batch, from 1ms to 1h. Looking a name up is not counted.
 ---@field threads? integer How many threads of its own run it, from 1 to 256. Each has its own instance.
----@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the ends of lines within one; `csv`, records; `length_prefixed`, where a message that is longer than `length` can say fails (status 220); `none`, one behind the other.
+---@field codec? "lines"|"ndjson"|"csv"|"length_prefixed"|"none" How messages are put together: `lines`, with LF behind each; `ndjson`, as lines, with blanks in place of the ends of lines within one; `csv`, of messages that are records already, as a source with `codec = "csv"` gives them (nothing makes records of JSON but a template or a function); `length_prefixed`, where a message that is longer than `length` can say fails (status 220); `none`, one behind the other.
 ---@field length? "u32"|"u16" For `length_prefixed`: the number before each message, big endian.
 ---@field csv_header? boolean For `csv`: the header, from the attribute `csv.header` of the first message, is written first. A message with another header, or with one where the first had none, fails (status 230); one without is written all the same.
 ---@field batch? integer How many messages are written at once, at most, from 1 to 1000000. Of those that are to be written again, 1024 batches are kept; the messages of an older one fail (status 221).
