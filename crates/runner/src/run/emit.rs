@@ -1,7 +1,8 @@
 //! What a source emits, on its way into the engine.
 
 use super::graph::Graph;
-use super::machine::{Line, Parcel};
+use super::machine::Line;
+use super::parcel::Parcel;
 use super::signals::Stop;
 use crate::limits::NAP;
 use stageline::{Submitter, TrySubmitError};

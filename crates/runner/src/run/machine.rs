@@ -3,6 +3,7 @@
 use super::counts::ThreadCounts;
 use super::graph::{Graph, To, node_of, stage_of};
 use super::held::Looks;
+use super::parcel::{Fate, Parcel};
 use crate::plan::{Route, START, When};
 use stageline::limits::STATUS_MAX;
 use stageline::{
@@ -29,77 +30,6 @@ pub const PANICKED: u32 = 298;
 pub const RESERVED: u32 = 299;
 /// The status of a message that a route sends to `fail`.
 pub const ROUTED: u32 = 297;
-
-/// What a slot of the engine holds. What goes from one CPU to another with each message stands first.
-#[repr(C)]
-pub struct Parcel {
-    /// The stage that it starts at.
-    pub entry: u16,
-    /// The last stage that handled it.
-    pub at: u16,
-    pub fate: Fate,
-    /// The message.
-    pub message: Message,
-    _rest: [u64; 5],
-}
-
-/// With the engine's word before it, so that each slot begins with a line.
-const _: () = assert!((size_of::<Parcel>() + size_of::<u64>()).is_multiple_of(64));
-
-/// What the journey of another message means for this one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Fate(u32);
-
-impl Fate {
-    /// It has its own.
-    const OWN: Self = Self(u32::MAX);
-    /// It was folded into the other one, by a transform: what becomes of that one is told of that one alone.
-    pub const FOLDED: Self = Self(u32::MAX - 1);
-    /// It shares what becomes of the other one.
-    const SHARED: Self = Self(u32::MAX - 2);
-    /// Set in those that count drains.
-    const DRAINED: u32 = 1 << 31;
-
-    /// The component that held it has answered so for all that it held, and it goes on by itself.
-    fn reported(report: Report) -> Self {
-        Self(report.status())
-    }
-
-    /// As often as this has a component been told, for this message, to let go what it holds as the run ends.
-    fn drains(self) -> usize {
-        (self.0 & Self::DRAINED != 0 && self.0 < Self::SHARED.0)
-            .then_some((self.0 ^ Self::DRAINED) as usize)
-            .unwrap_or_default()
-    }
-
-    fn drained_once_more(self) -> Self {
-        Self(Self::DRAINED + self.drains() as u32 + 1)
-    }
-
-    fn report(self) -> Option<Report> {
-        (self.0 <= STATUS_MAX).then(|| Report::from_status(self.0))
-    }
-
-    /// Whether it is under way with another one.
-    pub fn follows(self) -> bool {
-        self == Self::FOLDED || self == Self::SHARED
-    }
-}
-
-const _: () = assert!(STATUS_MAX < Fate::DRAINED);
-
-impl Parcel {
-    pub fn new(capacity: usize, max: usize) -> Self {
-        let message = Message::new(capacity, max);
-        Self { entry: 0, at: 0, fate: Fate::OWN, message, _rest: [0; 5] }
-    }
-
-    /// Begins its way with this message; what stood here takes its place.
-    pub fn begin(&mut self, message: &mut Message, entry: u16) {
-        self.message.take_from(message);
-        (self.entry, self.at, self.fate) = (entry, 0, Fate::OWN);
-    }
-}
 
 /// What a thread runs: its own instance of each component, made when the first message comes to it.
 pub struct Line {
@@ -282,7 +212,8 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
         }
     }
     let message = &mut request.message;
-    message.prepare(Call { attempt, flush, held });
+    let call = Call { attempt, flush, held };
+    message.prepare(call);
     line.counts.set_running(true);
     let mut report = line.call(node, message);
     line.counts.set_running(false);
@@ -294,21 +225,29 @@ fn handle(line: &mut Line, request: &mut Request<'_, Line>) -> Step {
     message.set_status(report.status());
     let goes_alone = message.goes_alone();
     let leads = message.take_led() || flush.is_some();
-    let kind = report.kind();
-    if kind == ReportKind::Continue {
-        return hold(line, node, request, Call { attempt, flush, held });
+    match report.kind() {
+        ReportKind::Continue => hold(line, node, request, call),
+        ReportKind::Done if held > 0 && !goes_alone => answered(line, request, report, call, true),
+        _ => answered(line, request, report, call, leads),
     }
-    let is_done = kind == ReportKind::Done;
-    let led = match leads || is_done && held > 0 && !goes_alone {
-        true => lead(line, request),
-        false => 0,
-    };
+}
+
+/// The component has answered for the message, and for all that it leads.
+fn answered(
+    line: &mut Line,
+    request: &mut Request<'_, Line>,
+    report: Report,
+    call: Call,
+    leads: bool,
+) -> Step {
+    let (node, kind) = (node_of(request.at), report.kind());
+    let led = if leads { lead(line, request) } else { 0 };
     // One that comes again was held, too.
-    line.counts.let_go(node, led + u64::from(flush.is_some()));
+    line.counts.let_go(node, led + u64::from(call.flush.is_some()));
     let way = way(line, node, report, &request.message);
     let comes_again =
-        kind == ReportKind::Retry && way.is_none() && attempt < line.graph.attempts(node);
-    let followers = match led > 0 || attempt > 1 {
+        kind == ReportKind::Retry && way.is_none() && call.attempt < line.graph.attempts(node);
+    let followers = match led > 0 || call.attempt > 1 {
         true => share(line, node, request, report),
         false => 0,
     };

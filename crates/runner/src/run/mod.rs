@@ -5,6 +5,7 @@ mod emit;
 mod graph;
 mod held;
 mod machine;
+mod parcel;
 mod settle;
 mod signals;
 mod summary;
@@ -16,7 +17,8 @@ use crate::limits::NAP;
 use crate::plan::{Component, Plan, Problem, RetryPolicy};
 use emit::Port;
 use graph::{Graph, stage_of};
-use machine::{Line, Parcel, text_of};
+use machine::{Line, text_of};
+use parcel::Parcel;
 use settle::{Letters, Settler};
 use signals::Why;
 use stageline::{

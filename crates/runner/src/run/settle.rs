@@ -2,7 +2,8 @@
 //! if they failed.
 
 use super::graph::Graph;
-use super::machine::{Fate, Line, Parcel, UNMADE};
+use super::machine::{Line, UNMADE};
+use super::parcel::{Fate, Parcel};
 use super::signals::Why;
 use crate::limits::{FAILURES_TOLD, NAP};
 use crate::plan::OnFailure;
