@@ -411,7 +411,7 @@ mod tests {
         let address = silent.local_addr().unwrap();
         let started = Instant::now();
         assert!(connect(&[address, other.local_addr().unwrap()], LONG / 20).is_ok());
-        assert!((LONG / 40..LONG / 20).contains(&started.elapsed()), "{:?}", started.elapsed());
+        assert!((LONG / 40..LONG).contains(&started.elapsed()), "{:?}", started.elapsed());
         let started = Instant::now();
         let error = connect(&[address; 20], LONG / 20).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
