@@ -38,7 +38,7 @@
 //!                          script ──► plan
 //! ```
 //!
-//! `run` goes down to the engine: `run ──► settle, emit ──► machine ──► plan`.
+//! `run` goes down to the engine: `run ──► settle, emit ──► machine ──► parcel, plan`.
 
 pub mod limits;
 mod plan;

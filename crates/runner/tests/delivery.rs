@@ -111,9 +111,13 @@ fn a_panic_costs_its_message_and_what_is_held_with_it() {
 /// A component that cannot be made is tried again, and then ends the run: without it no message fares better.
 #[test]
 fn a_component_that_cannot_be_made_ends_the_run() {
+    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let mut plan = line([numbers(1_000_000), unmade("absent")]);
     plan.options.retry.first = Duration::from_millis(1);
-    let summary = run(plan);
+    let summary =
+        Run::start(plan, |text| TOLD.lock().unwrap().push(text.to_owned())).unwrap().wait();
+    let first = "`absent` cannot be started: it is not there: nobody made it; it is tried again";
+    assert_eq!(TOLD.lock().unwrap()[0], first);
     let Ended::Failed(text) = &summary.ended else { panic!("{summary:?}") };
     assert_eq!(text, "`absent` cannot be started: it is not there: nobody made it");
     let total = summary.progress.total();

@@ -53,7 +53,8 @@ when the disk has it. Where a file goes on whose last line has no end, that gets
 Without `rotate_size` and `rotate_every` the file has its plain name all the time. With either, the file that is
 written is `out.log.part`, and gets the name `out.000001.log` when it is finished, at once and for good: so who looks
 for `out.*.log` finds whole files alone. The last one is finished at the end of the run; after a crash the next run
-goes on with the `.part` file, or empties it, as `mode` says. A file has more than `rotate_size` bytes, a header
+goes on with the `.part` file, or empties it, as `mode` says. Batches are not parted: a file may have a batch less than
+`rotate_size` says, for which a smaller `batch` helps. A file has more than `rotate_size` bytes, a header
 included, only if a single batch has.
 
 With `codec = \"csv\"` each file begins with the header. One that goes on must begin with the same, or all messages fail

@@ -234,7 +234,10 @@ fn exit(status: i32, text: String) {
 }
 
 fn tell(summary: &Summary, args: &Args, signal: i32, style: Style) -> ExitCode {
-    for trouble in &summary.troubles {
+    // What ended the run the summary says.
+    let is_said =
+        |trouble: &String| matches!(&summary.ended, Ended::Failed(text) if text == trouble);
+    for trouble in summary.troubles.iter().filter(|trouble| args.quiet || !is_said(trouble)) {
         style.error(trouble);
     }
     if !args.quiet {

@@ -6,7 +6,7 @@ use super::settle::Settled;
 use super::signals::{Stop, Why};
 use crate::plan::{Node, Plan, Target};
 use stageline_component::Kind;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Where a message goes, by indices.
@@ -33,6 +33,10 @@ pub struct Graph {
     waits: Waits,
     /// What components said as they were closed.
     troubles: Mutex<Vec<String>>,
+    /// Whose component could not be made at once, which has been told. Relaxed: it is asked who is the first.
+    awaited: Box<[AtomicBool]>,
+    /// Told what goes wrong.
+    on_trouble: fn(&str),
     /// The wish to end the run.
     stop: Arc<Stop>,
 }
@@ -50,7 +54,7 @@ const FIRST: u16 = 1;
 
 impl Graph {
     /// The plan, checked. The dead letter's components become its last nodes.
-    pub fn new(mut plan: Plan) -> Self {
+    pub fn new(mut plan: Plan, on_trouble: fn(&str)) -> Self {
         let last = plan.nodes.len();
         let letters = std::mem::take(&mut plan.dead_letter);
         let is_line = letters.len() > 1;
@@ -85,6 +89,8 @@ impl Graph {
             settled: (0..=sources).map(|_| Arc::default()).collect(),
             waits: Waits::new(sources),
             troubles: Mutex::default(),
+            awaited: plan.nodes.iter().map(|_| AtomicBool::new(false)).collect(),
+            on_trouble,
             stop: Arc::default(),
             plan,
         }
@@ -176,6 +182,19 @@ impl Graph {
     fn node(&self, stage: u16) -> Option<&Node> {
         let node = usize::from(stage).checked_sub(usize::from(FIRST))?;
         self.plan.nodes.get(node)
+    }
+
+    /// Tells whoever runs this, at once.
+    pub fn tell(&self, text: &str) {
+        (self.on_trouble)(text);
+    }
+
+    /// A component cannot be made yet. It is told once, since it may be for long that nothing else is.
+    #[cold]
+    pub fn await_node(&self, node: usize, text: &str) {
+        if !self.awaited[node].swap(true, Ordering::Relaxed) {
+            self.tell(&format!("`{}` {text}; it is tried again", self.plan.nodes[node].name));
+        }
     }
 
     /// Writes down what went wrong beside messages.

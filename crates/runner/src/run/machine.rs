@@ -102,6 +102,7 @@ impl Line {
             Err(text) => {
                 message.describe(&text);
                 if message.attempt() < self.graph.attempts(node) {
+                    self.graph.await_node(node, &text);
                     return Report::retry(UNMADE_YET);
                 }
                 // Not this message's fault, and no other's will fare better.

@@ -42,7 +42,6 @@ pub struct Run {
     /// Keeps the dead letters' group open until those that fill it have ended.
     letters_end: Option<SharedSubmitter<Line>>,
     told: Arc<AtomicU64>,
-    on_trouble: fn(&str),
     start: Instant,
 }
 
@@ -102,7 +101,7 @@ impl Run {
         if !problems.is_empty() {
             return Err(RunError::Plan(problems));
         }
-        let graph = Arc::new(Graph::new(plan));
+        let graph = Arc::new(Graph::new(plan, on_trouble));
         // All are made before the first one begins to read.
         let sources = sources(graph.plan())?;
         let mut run = Self {
@@ -112,7 +111,6 @@ impl Run {
             letters: None,
             letters_end: None,
             told: Arc::default(),
-            on_trouble,
             start: Instant::now(),
         };
         if run.graph.letters().is_some() {
@@ -131,9 +129,8 @@ impl Run {
         let workers = self.pipeline.as_ref().map(|pipeline| &pipeline.report().workers);
         for worker in workers.into_iter().flatten().filter(|worker| !worker.pinned) {
             if let Some(cpu) = worker.cpu {
-                (self.on_trouble)(&format!(
-                    "no worker could be pinned to CPU {cpu}: it runs on any"
-                ));
+                let text = format!("no worker could be pinned to CPU {cpu}: it runs on any");
+                self.graph.tell(&text);
             }
         }
     }
@@ -192,7 +189,6 @@ impl Run {
             }),
             source: source.map(|source| self.graph.plan().sources[source].0.name()),
             told: Arc::clone(&self.told),
-            on_trouble: self.on_trouble,
         }
     }
 

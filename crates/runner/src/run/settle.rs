@@ -79,13 +79,12 @@ pub struct Settler {
     pub source: Option<&'static str>,
     /// Those that all settlers have told.
     pub told: Arc<AtomicU64>,
-    pub on_trouble: fn(&str),
 }
 
 impl Settler {
     /// Receives until there is no more.
     pub fn run(self) {
-        let Self { graph, mut receiver, counts, told, on_trouble, .. } = self;
+        let Self { graph, mut receiver, counts, told, .. } = self;
         let (mut acknowledge, mut letters, source) = (self.acknowledge, self.letters, self.source);
         let mut settle = |output: &Output<'_, Line>| {
             let number = output.position();
@@ -133,7 +132,7 @@ impl Settler {
                 && letters.take(parcel, &failure)
             {
                 if counts.letters() == 0 {
-                    on_trouble(&format!("{failure}; the dead letter has it, and what else fails"));
+                    graph.tell(&format!("{failure}; the dead letter has it, and what else fails"));
                 }
                 return add(&counts.letters, 1);
             }
@@ -142,8 +141,8 @@ impl Settler {
                 return;
             }
             match told.fetch_add(1, Ordering::Relaxed) {
-                earlier if earlier < FAILURES_TOLD => on_trouble(&failure.to_string()),
-                FAILURES_TOLD => on_trouble("further failures are counted, and not told"),
+                earlier if earlier < FAILURES_TOLD => graph.tell(&failure.to_string()),
+                FAILURES_TOLD => graph.tell("further failures are counted, and not told"),
                 _ => {}
             }
             if graph.plan().options.on_failure == OnFailure::Stop {
