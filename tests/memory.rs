@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::counting::{Counting, live};
+use common::counting::{Counting, live, wait_for_others};
 use common::watchdog;
 use stageline::{Builder, Order, Pipeline, Request, Step, state_machine};
 
@@ -68,6 +68,7 @@ fn check_more(what: &str, less: impl Fn() -> Builder<Plain>, more: impl Fn() -> 
 #[test]
 fn memory_is_as_said_and_freed() {
     let _dog = watchdog(120);
+    wait_for_others();
     // The first pipeline of a process leaves what it knows of the machine.
     drop(default().groups(1).build().unwrap().open(Order::Submission).unwrap());
 

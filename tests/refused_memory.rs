@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::counting::{Counting, live, with_bytes_left};
+use common::counting::{Counting, live, wait_for_others, with_bytes_left};
 use common::{finish, watchdog};
 use stageline::{
     BuildError, Builder, Order, Pipeline, Request, RuntimeStage, Stage, StageTable, StateMachine,
@@ -120,6 +120,7 @@ fn build_with_every_amount<M: StateMachine<Data = [u64; 7]>>(
 #[test]
 fn memory_that_runs_out_at_any_allocation_is_an_error() {
     let _dog = watchdog(120);
+    wait_for_others();
     // The first pipeline of a process leaves what it knows of the machine.
     drop(builder(1).workers(1).build().unwrap());
 

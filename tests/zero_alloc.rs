@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::counting::{Counting, calls};
+use common::counting::{Counting, calls, wait_for_others};
 use common::{LONG, ORDERS, watchdog};
 use stageline::{
     Builder, GroupOptions, Order, Overflow, Pipeline, Receiver, Request, RequestGroup, Step,
@@ -214,6 +214,7 @@ fn sleep_and_wake(group: &mut RequestGroup<Plain>) {
 #[test]
 fn nothing_is_allocated_after_the_build() {
     let _dog = watchdog(rounds().saturating_mul(300));
+    wait_for_others();
     let before = calls();
     drop(std::hint::black_box(Box::new(1)));
     // A thread that has just been started may allocate, too.

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::counting::{Counting, calls};
+use common::counting::{Counting, calls, wait_for_others};
 use common::{ORDERS, watchdog};
 use stageline::{
     DeadLetters, GroupOptions, Pipeline, Pool, Request, RequestGroup, Retry, Step, Ticket,
@@ -88,6 +88,7 @@ fn stream(
 #[test]
 fn nothing_is_allocated_for_what_is_kept() {
     let _dog = watchdog(120);
+    wait_for_others();
     for workers in [1, 2] {
         let (tickets, given) = sync_channel::<Ticket<Everything>>(WINDOW * 2);
         let clerk = std::thread::spawn(move || {

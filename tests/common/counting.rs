@@ -49,6 +49,25 @@ pub fn live() -> usize {
     LIVE.load(SeqCst)
 }
 
+/// Waits until the threads of the harness and the watchdog sleep: they allocate as they begin to wait, which is no
+/// doing of what is counted. (Where there is no list of them it waits for a moment.)
+pub fn wait_for_others() {
+    let own = std::fs::read_link("/proc/thread-self").ok();
+    let own = own.as_ref().and_then(|path| path.file_name());
+    let sleeps = |task: std::fs::DirEntry| {
+        // Behind the name in brackets stands the state.
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        let state = stat.rsplit_once(") ").map_or("S", |(_, rest)| rest);
+        Some(task.file_name().as_os_str()) == own || state.starts_with('S')
+    };
+    let mut quiet = 0;
+    while quiet < 3 {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let mut tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+        quiet = if tasks.all(sleeps) { quiet + 1 } else { 0 };
+    }
+}
+
 /// Runs `f` while no more than so many bytes can be had beside those that are allocated now. Its result,
 /// and how many allocations were refused.
 pub fn with_bytes_left<R>(bytes: usize, f: impl FnOnce() -> R) -> (R, usize) {

@@ -5,7 +5,7 @@
 #[path = "../../../tests/common/counting.rs"]
 mod counting;
 
-use counting::{Counting, calls};
+use counting::{Counting, calls, wait_for_others};
 use stageline_builtin::builtin;
 use stageline_component::host::Call;
 use stageline_component::{Component, Message, Report, Value};
@@ -69,6 +69,7 @@ fn map(pairs: &[(&str, Value)]) -> Value {
 /// One test, so that no other thread is counted.
 #[test]
 fn transforms_allocate_nothing_for_a_message() {
+    wait_for_others();
     let rows =
         |text: fn(usize) -> String| (0..40).map(|i| text(i).into_bytes()).collect::<Vec<_>>();
     let json =
